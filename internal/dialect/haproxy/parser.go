@@ -1,0 +1,121 @@
+package haproxy
+
+import (
+	"fmt"
+	"os"
+
+	"evenkeel/internal/model"
+)
+
+// File is one configuration file, already read.
+type File struct {
+	Name string
+	Data []byte
+}
+
+// Options are what a configuration can see of the program that reads it.
+type Options struct {
+	// Env looks up the environment; nil: the process's own.
+	Env func(name string) (string, bool)
+	// Diag: `.diag` messages are wanted (-dD).
+	Diag bool
+	// LocalPeer is the value of HAPROXY_LOCALPEER (-L); "": the host's name.
+	LocalPeer string
+}
+
+// namedACL collects the `acl` lines of one name.
+type namedACL struct {
+	Pos   model.Pos
+	Tests []*model.Test
+	Used  bool
+}
+
+// proxyState is what is known of the proxy being read beyond the model. It
+// starts afresh with every proxy, as a copy of that of its defaults.
+type proxyState struct {
+	acls map[string]*namedACL
+	// defaultServer is the template that default-server lines fill.
+	defaultServer *model.Server
+}
+
+// parser holds the state of reading: the configuration being built and the
+// section that lines go to.
+type parser struct {
+	cfg   *model.Config
+	opt   Options
+	diags model.Diagnostics
+
+	file string
+	line int
+	text string // the current line as written
+	env  *environment
+
+	section     section
+	sectionName string // name, or kind of a section that has none
+	proxy       *model.Proxy
+	state       *proxyState
+	userlist    *model.Userlist
+	httpErrors  *model.HTTPErrors
+
+	defaults []*defaultsSection
+	current  *defaultsSection // the one that nameless proxies inherit from
+
+	// negated and defaulted are set while the line of a `no …` or
+	// `default …` is read.
+	negated, defaulted bool
+
+	warned map[string]bool // warnings that are given once
+	conds  condStack
+}
+
+// defaultsSection is a `defaults` section: a proxy that only serves as a
+// template.
+type defaultsSection struct {
+	name  string
+	pos   model.Pos
+	proxy *model.Proxy
+	state *proxyState
+}
+
+// Parse reads the files in order into one configuration. The configuration
+// is complete only if the diagnostics hold no error.
+func Parse(files []File, opt Options) (*model.Config, model.Diagnostics) {
+	if opt.Env == nil {
+		opt.Env = os.LookupEnv
+	}
+	p := newParser(opt)
+	p.setStartVariables(files)
+	for _, f := range files {
+		p.cfg.Files = append(p.cfg.Files, f.Name)
+		p.readFile(f)
+	}
+	p.finish()
+	return p.cfg, p.diags
+}
+
+func newParser(opt Options) *parser {
+	return &parser{
+		cfg:    &model.Config{},
+		opt:    opt,
+		env:    newEnvironment(opt.Env),
+		warned: map[string]bool{},
+	}
+}
+
+// errorf adds an error. cure says what would be right; it may be empty.
+func (p *parser) errorf(pos model.Pos, cure, format string, args ...any) {
+	p.diags = append(p.diags, model.Diagnostic{
+		Pos: pos, Severity: model.Error, Message: fmt.Sprintf(format, args...), Cure: cure,
+	})
+}
+
+// warnf adds a warning.
+func (p *parser) warnf(pos model.Pos, cure, format string, args ...any) {
+	p.diags = append(p.diags, model.Diagnostic{
+		Pos: pos, Severity: model.Warning, Message: fmt.Sprintf(format, args...), Cure: cure,
+	})
+}
+
+// inDefaults says whether the current proxy is the template of a defaults
+// section.
+func (p *parser) inDefaults() bool { return p.section == secDefaults }
