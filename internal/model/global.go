@@ -108,6 +108,7 @@ type LogTarget struct {
 	Network      string // "udp", "unixgram", "fd", "stdout", "stderr", "tcp"
 	Addr         string // host:port, path (a leading @ is an abstract name), or a descriptor number
 	Format       LogWire
+	FormatGiven  bool   // `format` was written: RFC 3164 is meant, not the default
 	MaxLen       int    // bytes of one message; default 1024
 	Facility     string // local0 … ; "" for stdout in raw format
 	Level        int    // RFC 5424 severity: the most verbose that is sent, default 7
