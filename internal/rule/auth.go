@@ -1,0 +1,5 @@
+package rule
+
+type authCache struct{}
+
+func newAuthCache() *authCache { return &authCache{} }

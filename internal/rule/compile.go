@@ -1,0 +1,42 @@
+package rule
+
+import (
+	"os"
+
+	"evenkeel/internal/model"
+)
+
+// FileLoader reads a file that a configuration names.
+type FileLoader func(name string) ([]byte, error)
+
+// Compiler turns model rules into programs. One compiler serves a whole
+// configuration, so that pattern files and variables are shared. It is not
+// safe for concurrent use; what it makes is.
+type Compiler struct {
+	Config   *model.Config
+	Files    FileLoader
+	ProcVars *ProcVars
+	// Patterns are the files and inline lists that rules match against.
+	Patterns *PatternSet
+	// Proxy is where the rules stand: names in messages and defaults of
+	// fetches that take a backend name.
+	Proxy *model.Proxy
+	// AnyPhase lets fetches read the request while a response is handled, as
+	// VCL does and HAProxy does not.
+	AnyPhase bool
+
+	Diagnostics model.Diagnostics
+
+	slots [scopeCount]map[string]int
+	auth  *authCache
+}
+
+// NewCompiler makes a compiler for one configuration.
+func NewCompiler(cfg *model.Config) *Compiler {
+	return &Compiler{
+		Config: cfg, Files: os.ReadFile, ProcVars: &ProcVars{}, Patterns: NewPatternSet(), auth: newAuthCache(),
+	}
+}
+
+// Cond is a compiled condition. Input that is missing makes a test false.
+type Cond func(tx *Tx) bool

@@ -1,0 +1,69 @@
+package rule
+
+import (
+	"evenkeel/internal/model"
+)
+
+// The built-in formats, in HAProxy's syntax.
+const (
+	HTTPLogFormat  = `%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %hr %hs %{+Q}r`
+	HTTPSLogFormat = `%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %hr %hs %{+Q}r %[fc_err]/%[ssl_fc_err,hex]/%[ssl_c_err]/%[ssl_c_ca_err]/%[ssl_fc_is_resumed] %[ssl_fc_sni]/%sslv/%sslc`
+	TCPLogFormat   = `%ci:%cp [%t] %ft %b/%s %Tw/%Tc/%Tt %B %ts %ac/%fc/%bc/%sc/%rc %sq/%bq`
+	CLFLogFormat   = `%{+Q}o %{-Q}ci - - [%trg] %r %ST %B "" "" %cp %ms %ft %b %s %TR %Tw %Tc %Tr %Ta %tsc %ac %fc %bc %sc %rc %sq %bq %CC %CS %hrl %hsl`
+	// DefaultLogFormat is the line of a proxy without log-format, httplog or
+	// tcplog.
+	DefaultLogFormat = `Connect from %ci:%cp to %fi:%fp (%f/%{mode}[])`
+	// ErrorLogFormat is used for connections that never became a request.
+	ErrorLogFormat = `%ci:%cp [%tr] %ft: %[fc_err_str]`
+)
+
+// aliasSpec is one %alias.
+type aliasSpec struct {
+	Keyword
+	build func(c *Compiler, p *model.FormatPart, phase Phase) formatPart
+}
+
+var aliasIndex = map[string]*aliasSpec{}
+
+// Aliases lists the log-format aliases by name.
+func Aliases() []Keyword {
+	var out []Keyword
+	for _, a := range aliasIndex {
+		out = append(out, a.Keyword)
+	}
+	return sorted(out)
+}
+
+// LookupAlias says whether %name is a log-format alias.
+func LookupAlias(name string) (Keyword, bool) {
+	if a := aliasIndex[name]; a != nil {
+		return a.Keyword, true
+	}
+	return Keyword{}, false
+}
+
+func (c *Compiler) formatAlias(p *model.FormatPart, phase Phase) formatPart {
+	a := aliasIndex[p.Alias]
+	if a == nil {
+		var names []string
+		for n := range aliasIndex {
+			names = append(names, n)
+		}
+		c.unknown(p.Pos, "log-format alias", "%"+p.Alias, names)
+		return nil
+	}
+	return a.build(c, p, phase)
+}
+
+func (c *Compiler) formatExpr(p *model.FormatPart, phase Phase) formatPart {
+	e := c.Expr(p.Expr, phase)
+	fn := castTo(e.fn, e.out, KindString)
+	return func(dst []byte, tx *Tx) []byte {
+		tx.cur = cursor{}
+		v, ok := fn(tx)
+		if !ok {
+			return dst
+		}
+		return append(dst, v.Bytes...)
+	}
+}
