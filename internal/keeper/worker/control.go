@@ -36,11 +36,10 @@ var ErrElsewhere = errors.New("the start goes on in the background")
 
 // Boot is why and with what a worker was started.
 type Boot struct {
-	Generation    int    // 1 for the first worker of this keeper
-	Recovery      bool   // the worker before died
-	Blob          []byte // last good configuration, only in recovery
-	Master        bool   // master-worker mode
-	RuntimeSocket int    // see Handover, -1: none
+	Generation int    // 1 for the first worker of this keeper
+	Recovery   bool   // the worker before died
+	Blob       []byte `json:"-"` // last good configuration, only in recovery
+	Master     bool   // master-worker mode
 }
 
 // EventKind is what the keeper wants of a worker.
@@ -52,10 +51,14 @@ const (
 	EventPause                       // stop accepting
 	EventResume                      // accept again
 	EventPeer                        // connections of another worker arrive on Peer
+	EventState                       // answer with Reply
+	EventRuntime                     // FD is a client of the runtime API
 )
 
 // Event is one wish of the keeper.
 type Event struct {
-	Kind EventKind
-	Peer *Peer
+	Kind  EventKind
+	Peer  *Peer
+	Reply func(state []byte)
+	FD    int
 }

@@ -26,9 +26,6 @@ func NewLocal(boot Boot, state []byte) *Local {
 	if boot.Generation == 0 {
 		boot.Generation = 1
 	}
-	if boot.RuntimeSocket == 0 {
-		boot.RuntimeSocket = -1
-	}
 	return &Local{boot: boot, state: state, events: make(chan Event, 16), ready: make(chan struct{})}
 }
 

@@ -1,6 +1,10 @@
 package worker
 
-import "evenkeel/internal/keeper/ipc"
+import (
+	"time"
+
+	"evenkeel/internal/keeper/ipc"
+)
 
 // Peer leads from one worker to another: client connections that are idle,
 // each with what the receiver needs to know of it.
@@ -19,3 +23,22 @@ func (p *Peer) Give(fd int, meta []byte) error {
 	ipc.CloseAll([]int{fd})
 	return nil
 }
+
+// Take waits for the next connection; io.EOF is the end. The caller owns
+// both results.
+func (p *Peer) Take() (fd int, meta []byte, err error) {
+	for {
+		packet, fds, err := p.conn.Receive(time.Time{})
+		if err != nil {
+			return -1, nil, err
+		}
+		if len(fds) != 1 || len(packet) == 0 {
+			ipc.CloseAll(fds)
+			continue
+		}
+		return fds[0], append([]byte(nil), packet[1:]...), nil
+	}
+}
+
+// Close ends this side. What was given before still arrives.
+func (p *Peer) Close() error { return p.conn.Close() }

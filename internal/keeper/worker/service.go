@@ -57,9 +57,14 @@ type Input struct {
 // Handover is what Start gets from the worker before.
 type Handover struct {
 	State []byte // nil at the first start
-	// RuntimeSocket, unless -1, is a listening unix socket on which the keeper
-	// forwards commands of its own command line (`@1 show info`); level admin.
-	RuntimeSocket int
+}
+
+// RuntimeService is a Service with a runtime API. Runtime takes one client
+// of it at level admin: fd is a connected stream that the service owns. The
+// keeper's own command line and `evenkeel ctl` come this way.
+type RuntimeService interface {
+	Service
+	Runtime(fd int)
 }
 
 // Settings are what a configuration asks of processes.
