@@ -98,7 +98,7 @@ func trim(v []byte) []byte {
 
 // HasToken says whether a list holds a token (given in lower case), in any case.
 func HasToken(v []byte, lower string) bool {
-	if len(v) == len(lower) && message.EqualFold(v, lower) {
+	if len(v) > 0 && message.EqualFold(v, lower) {
 		return true
 	}
 	for len(v) > 0 {
