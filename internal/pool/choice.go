@@ -82,16 +82,28 @@ type Waiter struct {
 	// (-2047..2047, lower first) and set-priority-offset (milliseconds).
 	Class, Offset int
 
-	q *queue
+	q *queue // nil: not queued
 	waiterLinks
 }
 
-// Queued says whether the waiter stands in a queue at this moment. Only its
-// owner may draw conclusions from it.
-func (w *Waiter) Queued() bool { return w.q != nil }
+// Reset prepares w for another transaction. It must not be queued.
+func (w *Waiter) Reset() {
+	w.Class, w.Offset, w.srvPos, w.bePos = 0, 0, 0, 0
+}
 
-// SrvQueue and BeQueue are how many stood before the waiter in the server's
-// and the backend's queue when it was queued, for the log.
+// Queued says whether the waiter stands in a queue at this moment.
+func (w *Waiter) Queued() bool {
+	if w.backend == nil {
+		return false
+	}
+	w.backend.mu.Lock()
+	defer w.backend.mu.Unlock()
+	return w.q != nil
+}
+
+// SrvQueue is the position the waiter had in servers' queues, for the log: how
+// many got a slot before it, itself included; 0: it never waited there. Valid
+// after Wake or Cancel.
 func (w *Waiter) SrvQueue() int { return w.srvPos }
 
 // BeQueue is SrvQueue for the backend's queue.

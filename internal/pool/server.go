@@ -2,7 +2,6 @@ package pool
 
 import (
 	"net/netip"
-	"time"
 
 	"evenkeel/internal/model"
 )
@@ -63,7 +62,9 @@ const (
 	AdminResolveMaint // its name does not resolve
 	AdminHostMaint    // `set server fqdn`
 
-	AdminMaint = AdminForcedMaint | AdminInheritedMaint | AdminConfigMaint | AdminResolveMaint | AdminHostMaint
+	// AdminMaint are the flags that take a server out. AdminConfigMaint only
+	// tells where AdminForcedMaint came from, and outlives it.
+	AdminMaint = AdminForcedMaint | AdminInheritedMaint | AdminResolveMaint | AdminHostMaint
 	AdminDrain = AdminForcedDrain | AdminInheritedDrain
 )
 
@@ -94,22 +95,6 @@ func (s *Server) Usable() bool {
 	s.Backend.mu.Lock()
 	defer s.Backend.mu.Unlock()
 	return s.usable()
-}
-
-// CheckInterval is the time until the next health check in the present state:
-// inter, fastinter or downinter.
-func (s *Server) CheckInterval() time.Duration {
-	s.Backend.mu.Lock()
-	defer s.Backend.mu.Unlock()
-	return s.checkInterval()
-}
-
-// SetCheckKick registers what makes the checker run sooner (on-error
-// fastinter). f is called with no lock held.
-func (s *Server) SetCheckKick(f func()) {
-	s.Backend.mu.Lock()
-	defer s.Backend.mu.Unlock()
-	s.kick = f
 }
 
 // CookieValue is the value of the server's persistence cookie, "" for none.
