@@ -55,6 +55,10 @@ type Proxy struct {
 	LegacyRequest  []Rule
 	LegacyResponse []Rule
 
+	// Tests are all named tests as they were declared, used or not, so that
+	// they can be checked.
+	Tests []*Test
+
 	RequestInspectDelay  time.Duration
 	ResponseInspectDelay time.Duration
 
