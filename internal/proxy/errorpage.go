@@ -1,0 +1,138 @@
+package proxy
+
+import (
+	"fmt"
+	"strconv"
+
+	"evenkeel/internal/message"
+	"evenkeel/internal/wire/http1"
+)
+
+// page is a ready response: what is sent when no server's answer is.
+type page struct {
+	status int
+	reason string
+	fields []message.Field
+	body   []byte
+	silent bool // an empty error file: close without a word
+}
+
+// reasons are the status lines' texts (RFC 9110, section 15) where the proxy
+// makes the response itself.
+var reasons = map[int]string{
+	100: "Continue", 101: "Switching Protocols", 102: "Processing", 103: "Early Hints",
+	200: "OK", 201: "Created", 202: "Accepted", 203: "Non-Authoritative Information", 204: "No Content",
+	205: "Reset Content", 206: "Partial Content", 207: "Multi-Status", 210: "Content Different",
+	226: "IM Used", 300: "Multiple Choices", 301: "Moved Permanently", 302: "Found", 303: "See Other",
+	304: "Not Modified", 305: "Use Proxy", 307: "Temporary Redirect", 308: "Permanent Redirect",
+	400: "Bad request", 401: "Unauthorized", 402: "Payment Required", 403: "Forbidden", 404: "Not Found",
+	405: "Method Not Allowed", 406: "Not Acceptable", 407: "Proxy Authentication Required",
+	408: "Request Time-out", 409: "Conflict", 410: "Gone", 411: "Length Required", 412: "Precondition Failed",
+	413: "Payload Too Large", 414: "Request-URI Too Long", 415: "Unsupported Media Type",
+	416: "Requested range unsatisfiable", 417: "Expectation failed", 418: "I'm a teapot",
+	421: "Misdirected Request", 422: "Unprocessable Content", 423: "Locked", 424: "Method failure",
+	425: "Too Early", 426: "Upgrade Required", 428: "Precondition Required", 429: "Too Many Requests",
+	431: "Request Header Fields Too Large", 451: "Unavailable For Legal Reasons",
+	500: "Internal Server Error", 501: "Not Implemented", 502: "Bad Gateway", 503: "Service Unavailable",
+	504: "Gateway Time-out", 505: "HTTP Version not supported", 506: "Variant also negotiate",
+	507: "Insufficient storage", 508: "Loop detected", 510: "Not extended", 511: "Network authentication required",
+}
+
+// Reason is the text that goes with a status, "" if it has none.
+func Reason(status int) string { return reasons[status] }
+
+// explanations go into the body of a built-in error page.
+var explanations = map[int]string{
+	200: "The service is ready.",
+	400: "The request could not be understood.",
+	401: "Please log in to see this page.",
+	403: "The rules of this site forbid this request.",
+	404: "There is no such page.",
+	405: "This method cannot be used here.",
+	407: "Please log in to this proxy first.",
+	408: "The request did not arrive completely in time.",
+	410: "This page is gone for good.",
+	413: "The request body is too large.",
+	414: "The address is too long.",
+	421: "This server does not answer for that host.",
+	422: "The content cannot be processed.",
+	425: "Please send this request again after the handshake.",
+	429: "Too many requests came from your address; please wait a little.",
+	431: "The request headers are too large.",
+	500: "Something went wrong in here.",
+	501: "The request needs something that this server cannot do.",
+	502: "The server gave no valid answer.",
+	503: "No server can take this request right now.",
+	504: "The server took too long to answer.",
+	505: "This version of HTTP is not spoken here.",
+}
+
+// builtinPage makes the error page of a status that has no file.
+func builtinPage(status int) *page {
+	reason := reasons[status]
+	if reason == "" {
+		reason = "Error"
+	}
+	why := explanations[status]
+	if why == "" {
+		why = "The request was not served."
+	}
+	body := fmt.Sprintf("<html><body><h1>%d %s</h1>\n%s\n</body></html>\n", status, reason, why)
+	return &page{status: status, reason: reason, body: []byte(body), fields: []message.Field{
+		contentLength(len(body)),
+		field("cache-control", "no-cache"),
+		field("content-type", "text/html"),
+	}}
+}
+
+func field(lower, value string) message.Field {
+	return message.Field{Name: []byte(lower), Value: []byte(value), ID: message.Lookup(lower)}
+}
+
+func contentLength(n int) message.Field { return field("content-length", strconv.Itoa(n)) }
+
+// parsePage takes an error file apart: a whole HTTP response as it would go
+// over the wire. Its framing headers are replaced by ours.
+func parsePage(raw []byte) (*page, error) {
+	if len(raw) == 0 {
+		return &page{silent: true}, nil
+	}
+	raw = normaliseLineEnds(raw)
+	var h message.Head
+	n, err := http1.ParseResponse(raw, &h, nil)
+	if err == http1.ErrMore {
+		return nil, fmt.Errorf("the header block has no end: an empty line must follow it")
+	}
+	if err != nil {
+		return nil, err
+	}
+	p := &page{status: h.Status, reason: string(h.Reason), body: raw[n:]}
+	p.fields = append(p.fields, contentLength(len(p.body)))
+	for _, f := range h.Fields {
+		switch f.ID {
+		case message.FieldContentLength, message.FieldTransferEncoding, message.FieldConnection,
+			message.FieldKeepAlive, message.FieldProxyConnection:
+			continue
+		}
+		p.fields = append(p.fields, f)
+	}
+	return p, nil
+}
+
+// normaliseLineEnds turns LF alone into CRLF in the head: error files are
+// written with text editors.
+func normaliseLineEnds(raw []byte) []byte {
+	out := make([]byte, 0, len(raw)+32)
+	for i := 0; i < len(raw); i++ {
+		c := raw[i]
+		if c == '\n' && (i == 0 || raw[i-1] != '\r') {
+			out = append(out, '\r', '\n')
+		} else {
+			out = append(out, c)
+		}
+		if n := len(out); c == '\n' && n >= 4 && string(out[n-4:]) == "\r\n\r\n" {
+			return append(out, raw[i+1:]...)
+		}
+	}
+	return out
+}
