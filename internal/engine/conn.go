@@ -23,19 +23,19 @@ var (
 type Handler interface{ OnConn(c *Conn) }
 
 const (
-	flagReadable     = 1 << iota // a read may give something
-	flagWritable                 // a write may take something
-	flagReadClosed               // RDHUP or HUP was seen
-	flagFailed                   // ERR was seen, or an I/O call failed
-	flagEOF                      // a read gave the end
-	flagConnecting               // dialled, not yet known to be connected
-	flagConnected                //
-	flagRegistered               // known to epoll
-	flagOut                      // OUT is (to be) in the registration
-	flagQueued                   // on the run-queue
-	flagClosed                   // by the owner; it may linger for TLS output
-	flagWriteClosed              // ShutdownWrite was called
-	flagDialFailed               // errno is what connect gave
+	flagReadable    = 1 << iota // a read may give something
+	flagWritable                // a write may take something
+	flagReadClosed              // RDHUP or HUP was seen
+	flagFailed                  // ERR was seen, or an I/O call failed
+	flagEOF                     // a read gave the end
+	flagConnecting              // dialled, not yet known to be connected
+	flagConnected               //
+	flagRegistered              // known to epoll
+	flagOut                     // OUT is (to be) in the registration
+	flagQueued                  // on the run-queue
+	flagClosed                  // by the owner; it may linger for TLS output
+	flagWriteClosed             // ShutdownWrite was called
+	flagDialFailed              // errno is what connect gave
 )
 
 // Conn is a stream socket owned by a loop. It holds no buffers.

@@ -134,6 +134,9 @@ func (w *wheel) nextTick() int64 {
 // owner can hold the loop.
 func (w *wheel) advance(now int64) {
 	nowTick := now / tickNanos
+	if nowTick <= w.cur && w.lists[listDue] == nil {
+		return
+	}
 	if w.lists[listDue] != nil {
 		w.take(listDue)
 		w.fire(nowTick)
