@@ -13,11 +13,13 @@ type Error struct{ Reason string }
 
 func (e *Error) Error() string { return "proxyproto: " + e.Reason }
 
+func bad(reason string) error { return &Error{Reason: reason} }
+
 // Family of the addresses.
 type Family uint8
 
 const (
-	FamilyUnspec Family = iota // UNKNOWN: use the connection's own addresses
+	FamilyUnspec Family = iota // UNKNOWN: the connection's own addresses count
 	FamilyIPv4
 	FamilyIPv6
 	FamilyUnix
@@ -41,7 +43,7 @@ type TLV struct {
 // SSL is the PP2_TYPE_SSL TLV.
 type SSL struct {
 	Client   byte // ClientSSL, ClientCertConn, ClientCertSess
-	Verified bool // the certificate, if any, was verified
+	Verified bool // a certificate was presented and verified
 	Version  []byte
 	CN       []byte
 	Cipher   []byte
@@ -51,14 +53,14 @@ type SSL struct {
 
 // Bits of SSL.Client.
 const (
-	ClientSSL      = 1
-	ClientCertConn = 2
-	ClientCertSess = 4
+	ClientSSL      = 1 // the client came over TLS
+	ClientCertConn = 2 // it gave a certificate on this connection
+	ClientCertSess = 4 // it gave one in this TLS session
 )
 
-// Header is one PROXY protocol header. Byte slices point into the parsed buffer.
+// Header is one PROXY protocol header. Parsed byte slices point into the buffer.
 type Header struct {
-	Version   int  // 1 or 2
+	Version   int  // 1 or 2; 0 for NetScaler's
 	Local     bool // a v2 LOCAL command: the connection's own addresses count
 	Family    Family
 	Transport Transport
@@ -71,18 +73,31 @@ type Header struct {
 	UniqueID  []byte
 	NetNS     []byte
 	SSL       *SSL
-	CRC32C    bool  // verified when parsed; asks AppendV2 to add one
+	CRC32C    bool  // was verified; asks AppendV2 to add one
 	Extra     []TLV // of other types, in their order
 }
 
-// Parse reads a header of either version; n is its length.
-func Parse(buf []byte) (h Header, n int, err error) { return h, 0, ErrMore }
+// HasAddress says whether Src and Dst replace the connection's own addresses.
+func (h *Header) HasAddress() bool {
+	return !h.Local && (h.Family == FamilyIPv4 || h.Family == FamilyIPv6)
+}
 
-// ParseCIP reads a NetScaler client IP insertion header with that magic number.
-func ParseCIP(buf []byte, magic uint32) (h Header, n int, err error) { return h, 0, ErrMore }
-
-// AppendV1 appends a version 1 line.
-func AppendV1(dst []byte, h *Header) []byte { return dst }
-
-// AppendV2 appends a version 2 header with every TLV that the header holds.
-func AppendV2(dst []byte, h *Header) []byte { return dst }
+// Parse reads a header of either version; n is its length. It asks for more only
+// while the input is a beginning of a header.
+func Parse(buf []byte) (h Header, n int, err error) {
+	if len(buf) == 0 {
+		return h, 0, ErrMore
+	}
+	switch buf[0] {
+	case 'P':
+		n, err = parseV1(buf, &h)
+	case signature[0]:
+		n, err = parseV2(buf, &h)
+	default:
+		err = bad("no signature")
+	}
+	if err != nil {
+		return Header{}, 0, err
+	}
+	return h, n, nil
+}
