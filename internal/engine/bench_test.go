@@ -2,7 +2,6 @@ package engine
 
 import (
 	"crypto/tls"
-	"io"
 	"net/netip"
 	"runtime"
 	"sync/atomic"
@@ -122,4 +121,11 @@ func BenchmarkEcho1K(b *testing.B)       { benchEcho(b, 64, 1024, nil, nil) }
 func BenchmarkEcho1KSingle(b *testing.B) { benchEcho(b, 1, 1024, nil, nil) }
 func BenchmarkEcho64K(b *testing.B)      { benchEcho(b, 64, 65536, nil, nil) }
 
-var _ = io.EOF
+func benchTLS(b *testing.B, size int) {
+	server, client := tlsConfigs(b)
+	PrepareTLS(client)
+	benchEcho(b, 64, size, server, client)
+}
+
+func BenchmarkTLSEcho1K(b *testing.B)  { benchTLS(b, 1024) }
+func BenchmarkTLSEcho64K(b *testing.B) { benchTLS(b, 65536) }
