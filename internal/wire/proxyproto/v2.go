@@ -207,19 +207,17 @@ func parseSSL(b []byte, h *Header) error {
 
 // AppendV2 appends a version 2 header with every TLV that h holds: a caller
 // fills those which proxy-v2-options names. A LOCAL header is 16 bytes and no
-// more. TLVs that would not fit the length field are left out.
+// more, and stands for unknown addresses, too: HAProxy resets connections that
+// start with a PROXY command of an unspecified family. TLVs that would make the
+// header too long are left out.
 func AppendV2(dst []byte, h *Header) []byte {
 	start := len(dst)
 	dst = append(dst, signature...)
-	if h.Local {
+	src, to, family := h.addresses()
+	if family == FamilyUnspec {
 		return append(dst, 0x20, 0, 0, 0)
 	}
-	src, to, family := h.addresses()
-	famProto := byte(0)
-	if family != FamilyUnspec {
-		famProto = byte(family)<<4 | byte(max(h.Transport, TransportStream))
-	}
-	dst = append(dst, 0x21, famProto, 0, 0)
+	dst = append(dst, 0x21, byte(family)<<4|byte(max(h.Transport, TransportStream)), 0, 0)
 	switch family {
 	case FamilyIPv4, FamilyIPv6:
 		dst = append(dst, src.Addr().AsSlice()...)
