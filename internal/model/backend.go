@@ -20,6 +20,7 @@ type Backend struct {
 	Check                       Check
 	MaxKeepQueue                int
 	LoadServerState             string // "", global, local
+	ServerStateFile             string // of a local state: server-state-file-name
 	HTTPSendNameHeader          string
 	Dispatch                    string // host:port of a `dispatch` line
 	DispatchPos                 Pos
@@ -244,6 +245,7 @@ type CheckStep struct {
 	// send: TCP
 	Data       []byte
 	DataFormat *Format
+	Binary     bool // DataFormat makes hexadecimal digits
 
 	// expect
 	Match                                                      string // status, rstatus, string, rstring, hdr, fhdr, binary, rbinary
@@ -252,10 +254,12 @@ type CheckStep struct {
 	PatternFormat                                              *Format
 	PatternBytes                                               []byte // of binary
 	HeaderName, HeaderNameMatch, HeaderValue, HeaderValueMatch string
-	MinRecv                                                    int
-	OKStatus, ErrorStatus, TimeoutStatus                       string
-	OnSuccess, OnError                                         *Format
-	StatusCode                                                 *Expr
+	// The name or value is a log format, to be compiled when used (name-lf, value-lf).
+	HeaderNameFormat, HeaderValueFormat  bool
+	MinRecv                              int
+	OKStatus, ErrorStatus, TimeoutStatus string
+	OnSuccess, OnError                   *Format
+	StatusCode                           *Expr
 
 	// set-var
 	Var    string

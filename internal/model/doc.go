@@ -84,7 +84,9 @@ type User struct {
 	Name     string
 	Password string // crypt(3) form
 	Insecure string // clear text
-	Groups   []string
+	// NoPassword: neither was given, and the user can never be authenticated.
+	NoPassword bool
+	Groups     []string
 }
 
 // HTTPErrors is a named set of error files, keyed by status.

@@ -16,6 +16,7 @@ type Global struct {
 	HardStopAfter time.Duration
 	Grace         time.Duration
 	NoReusePort   bool
+	ZeroWarning   bool // a warning is an error
 
 	Node        string
 	Description string

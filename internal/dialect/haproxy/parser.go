@@ -1,8 +1,10 @@
 package haproxy
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"evenkeel/internal/model"
 )
@@ -21,6 +23,18 @@ type Options struct {
 	Diag bool
 	// LocalPeer is the value of HAPROXY_LOCALPEER (-L); "": the host's name.
 	LocalPeer string
+	// ReadFile reads the files that lines name; nil: os.ReadFile.
+	ReadFile func(name string) ([]byte, error)
+}
+
+func (o Options) withDefaults() Options {
+	if o.Env == nil {
+		o.Env = os.LookupEnv
+	}
+	if o.ReadFile == nil {
+		o.ReadFile = os.ReadFile
+	}
+	return o
 }
 
 // namedACL collects the `acl` lines of one name.
@@ -28,14 +42,18 @@ type namedACL struct {
 	Pos   model.Pos
 	Tests []*model.Test
 	Used  bool
+	// uses are the conditions that name it.
+	uses []aclUse
 }
 
 // proxyState is what is known of the proxy being read beyond the model. It
 // starts afresh with every proxy, as a copy of that of its defaults.
 type proxyState struct {
+	ruleState
 	acls map[string]*namedACL
 	// defaultServer is the template that default-server lines fill.
-	defaultServer *model.Server
+	defaultServer *serverDraft
+	check         checkState
 }
 
 // parser holds the state of reading: the configuration being built and the
@@ -64,6 +82,10 @@ type parser struct {
 	// `default …` is read.
 	negated, defaulted bool
 
+	defaultPath string // of default-path: "" as current
+	origin      string // directory of default-path origin
+	unix        unixDefaults
+
 	warned map[string]bool // warnings that are given once
 	conds  condStack
 }
@@ -75,15 +97,14 @@ type defaultsSection struct {
 	pos   model.Pos
 	proxy *model.Proxy
 	state *proxyState
+	// referenced by a `from`, which makes its name unique.
+	referenced bool
 }
 
 // Parse reads the files in order into one configuration. The configuration
 // is complete only if the diagnostics hold no error.
 func Parse(files []File, opt Options) (*model.Config, model.Diagnostics) {
-	if opt.Env == nil {
-		opt.Env = os.LookupEnv
-	}
-	p := newParser(opt)
+	p := newParser(opt.withDefaults())
 	p.setStartVariables(files)
 	for _, f := range files {
 		p.cfg.Files = append(p.cfg.Files, f.Name)
@@ -119,3 +140,22 @@ func (p *parser) warnf(pos model.Pos, cure, format string, args ...any) {
 // inDefaults says whether the current proxy is the template of a defaults
 // section.
 func (p *parser) inDefaults() bool { return p.section == secDefaults }
+
+// report adds an error that a reader of a part of a line returned.
+func (p *parser) report(pos model.Pos, err error) {
+	var d model.Diagnostic
+	if errors.As(err, &d) {
+		if d.Pos.IsZero() {
+			d.Pos = pos
+		}
+		d.Severity = max(d.Severity, model.Error)
+		p.diags = append(p.diags, d)
+		return
+	}
+	p.errorf(pos, "", "%v", err)
+}
+
+func sorted(list []string) []string {
+	slices.Sort(list)
+	return list
+}
