@@ -372,19 +372,24 @@ func TestDial(t *testing.T) {
 
 // A dial whose owner only waits is told when it is connected.
 func TestDialTellsOfTheConnection(t *testing.T) {
-	l := startLoop(t, Options{})
 	_, addr := listen(t, "tcp", "127.0.0.1:0")
-	done := make(chan bool, 1)
-	on(t, l, func() {
-		c, err := l.Dial(&Dialer{Addr: netip.MustParseAddrPort(addr.String())}, handlerFunc(func(c *Conn) {
-			done <- c.Connected() && c.Writable() && c.ConnectErr() == nil
-		}))
-		if err != nil || c.Connected() {
-			t.Error(err, "or connected too early")
+	_, path := listen(t, "unix", "")
+	to := netip.MustParseAddrPort(addr.String())
+	mapped := netip.AddrPortFrom(netip.AddrFrom16(to.Addr().As16()), to.Port())
+	for _, d := range []Dialer{{Addr: to}, {Addr: mapped}, {Path: path.String()}} {
+		l := startLoop(t, Options{})
+		done := make(chan bool, 10)
+		on(t, l, func() {
+			c, err := l.Dial(&d, handlerFunc(func(c *Conn) {
+				done <- c.Connected() && c.Writable() && c.ConnectErr() == nil
+			}))
+			if err != nil || c.Connected() != (d.Path != "") {
+				t.Error(err, "or connected too early")
+			}
+		})
+		if !wait(t, done) {
+			t.Fatal("told, but not connected")
 		}
-	})
-	if !wait(t, done) {
-		t.Fatal("told, but not connected")
 	}
 }
 

@@ -69,7 +69,8 @@ func dialErr(op string, e syscall.Errno) error {
 
 // Dial begins a connection that is usable at once: a Write is tried, and gives
 // ErrAgain while the connection is not made. On the loopback it usually is. The
-// error is what connect said at once; later ones are in ConnectErr.
+// error is what connect said at once; later ones are in ConnectErr. With TFO,
+// "connected" means that the first write was taken, before the server answered.
 func (l *Loop) Dial(d *Dialer, h Handler) (*Conn, error) {
 	family, proto := syscall.AF_INET, 0
 	var size uintptr
@@ -78,7 +79,7 @@ func (l *Loop) Dial(d *Dialer, h Handler) (*Conn, error) {
 		family = syscall.AF_UNIX
 	case !d.Addr.IsValid():
 		return nil, errors.New("dial: no address")
-	case !d.Addr.Addr().Is4():
+	case !d.Addr.Addr().Unmap().Is4():
 		family = syscall.AF_INET6
 	}
 	if d.MPTCP && family != syscall.AF_UNIX {
@@ -99,7 +100,7 @@ func (l *Loop) Dial(d *Dialer, h Handler) (*Conn, error) {
 			return nil, fmt.Errorf("dial: %q cannot be a unix socket's path: too long", d.Path)
 		}
 	} else {
-		size = putAddrPort(&l.addr, d.Addr)
+		size = putAddrPort(&l.addr, netip.AddrPortFrom(d.Addr.Addr().Unmap(), d.Addr.Port()))
 	}
 	_, _, e = syscall.RawSyscall(syscall.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&l.addr)), size)
 	switch e {
@@ -108,7 +109,10 @@ func (l *Loop) Dial(d *Dialer, h Handler) (*Conn, error) {
 		if d.TFO && family != syscall.AF_UNIX {
 			return l.newConn(int(fd), h, flagWritable|flagConnecting), nil
 		}
-		return l.newConn(int(fd), h, flagWritable|flagConnected), nil
+		// A unix socket: there will be no event for who only waits.
+		c := l.newConn(int(fd), h, flagWritable|flagConnected)
+		c.Wake()
+		return c, nil
 	case syscall.EINPROGRESS, syscall.EINTR:
 		return l.newConn(int(fd), h, flagWritable|flagConnecting), nil
 	}

@@ -488,3 +488,7 @@ func (l *Loop) pin() error {
 	}
 	return nil
 }
+
+// Monotonic is the present moment on the clock of Loop.Now, for goroutines
+// that are no loop.
+func Monotonic() int64 { return int64(time.Since(base)) }

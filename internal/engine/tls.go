@@ -16,7 +16,7 @@ const (
 	maxPlain = 4 * maxRecord
 	// maxReplies bounds the answers (to KeyUpdate) that a peer may cause
 	// while it does not read them.
-	maxReplies = 16384
+	maxReplies = 65536
 	// lingerFor is how long a closed connection may take to send its last
 	// records.
 	lingerFor = 30e9

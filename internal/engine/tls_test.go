@@ -620,6 +620,40 @@ func TestTLSIdleGivesItsInputBufferBack(t *testing.T) {
 	trip()
 }
 
+// A peer that makes crypto/tls answer, and does not read, must not fill memory.
+func TestTLSRepliesAreBounded(t *testing.T) {
+	server, client := tlsConfigs(t)
+	l := startLoop(t, Options{})
+	fd, peer := tcpPair(t)
+	var c *Conn
+	on(t, l, func() {
+		c, _ = l.Adopt(fd, nil)
+		c.StartTLSServer(server)
+	})
+	tls.Client(peer, client).Handshake()
+	until(t, l, func() bool { return !c.Handshaking() })
+	on(t, l, func() {
+		c.flags &^= flagWritable // the socket takes nothing
+		reply := make([]byte, 100)
+		for range (recordBufferSize + maxReplies) / 100 {
+			c.tls.writeSocket(reply)
+		}
+		if _, err := c.Read(reply); err != ErrAgain {
+			t.Error("too early:", err)
+		}
+		c.tls.more = true
+		c.tls.writeSocket(reply)
+		c.tls.writeSocket(reply)
+		if _, err := c.Read(reply); err != errFlood || !c.Failed() {
+			t.Error(err)
+		}
+		c.Close()
+		if l.Conns() != 0 {
+			t.Error("a failed session lingers")
+		}
+	})
+}
+
 // openssl as the peer, both ways, with key updates asked for by it.
 func TestAgainstOpenSSL(t *testing.T) {
 	openssl, err := exec.LookPath("openssl")
