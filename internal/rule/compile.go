@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"net/netip"
 	"os"
 
 	"evenkeel/internal/model"
@@ -21,6 +22,8 @@ type Compiler struct {
 	// Proxy is where the rules stand: names in messages and defaults of
 	// fetches that take a backend name.
 	Proxy *model.Proxy
+	// Resolve looks a host name of a pattern up; nil: the system does.
+	Resolve func(host string) ([]netip.Addr, error)
 	// AnyPhase lets fetches read the request while a response is handled, as
 	// VCL does and HAProxy does not.
 	AnyPhase bool

@@ -10,9 +10,10 @@ const (
 	HTTPSLogFormat = `%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %hr %hs %{+Q}r %[fc_err]/%[ssl_fc_err,hex]/%[ssl_c_err]/%[ssl_c_ca_err]/%[ssl_fc_is_resumed] %[ssl_fc_sni]/%sslv/%sslc`
 	TCPLogFormat   = `%ci:%cp [%t] %ft %b/%s %Tw/%Tc/%Tt %B %ts %ac/%fc/%bc/%sc/%rc %sq/%bq`
 	CLFLogFormat   = `%{+Q}o %{-Q}ci - - [%trg] %r %ST %B "" "" %cp %ms %ft %b %s %TR %Tw %Tc %Tr %Ta %tsc %ac %fc %bc %sc %rc %sq %bq %CC %CS %hrl %hsl`
-	// DefaultLogFormat is the line of a proxy without log-format, httplog or
-	// tcplog.
-	DefaultLogFormat = `Connect from %ci:%cp to %fi:%fp (%f/%{mode}[])`
+	// DefaultTCPLogFormat and DefaultHTTPLogFormat are the line of a proxy
+	// without log-format, httplog or tcplog.
+	DefaultTCPLogFormat  = `Connect from %ci:%cp to %fi:%fp (%f/TCP)`
+	DefaultHTTPLogFormat = `Connect from %ci:%cp to %fi:%fp (%f/HTTP)`
 	// ErrorLogFormat is used for connections that never became a request.
 	ErrorLogFormat = `%ci:%cp [%tr] %ft: %[fc_err_str]`
 )

@@ -184,15 +184,16 @@ type Tx struct {
 	// another host does in HAProxy, unless the body was read).
 	Authenticated []byte // user name of the last Authorization that was accepted
 
-	src, dst netip.AddrPort // of set-src, set-dst in content and HTTP rules
-	cur      cursor
-	missing  bool // a fetch needs bytes that may still come
-	resume   *Program
-	resumePC int
-	scratch  []byte
-	buf      []byte
-	reply    Reply
-	loops    []int
+	src, dst   netip.AddrPort // of set-src, set-dst in content and HTTP rules
+	cur        cursor
+	missing    bool // a fetch needs bytes that may still come
+	resume     *Program
+	resumePC   int
+	scratch    []byte
+	buf        []byte
+	reply      Reply
+	sniffed    *message.Head
+	sniffedLen int
 }
 
 // RuleInfo is where a rule stands.
@@ -300,4 +301,31 @@ func (tx *Tx) tempCopy(b []byte) []byte {
 	t := tx.temp(len(b))
 	copy(t, b)
 	return t
+}
+
+// capture stores a copy in a slot, at most limit bytes of it (0: all).
+func (tx *Tx) capture(slot int, res bool, b []byte, limit int) {
+	list := &tx.ReqCaptures
+	h := tx.Req
+	if res {
+		list = &tx.ResCaptures
+	}
+	if res || h == nil {
+		h = tx.Res
+	}
+	if h == nil {
+		h = tx.Req
+	}
+	if limit > 0 && len(b) > limit {
+		b = b[:limit]
+	}
+	for slot >= len(*list) {
+		*list = append(*list, nil)
+	}
+	if h == nil {
+		b = append([]byte(nil), b...)
+	} else {
+		b = h.Keep(b)
+	}
+	(*list)[slot] = b
 }
