@@ -96,8 +96,7 @@ const (
 // controls flags the first byte of x that is below 0x20 or 0x7f; flags above
 // the first may be wrong, as borrows spread upwards.
 func controls(x uint64) uint64 {
-	del := x ^ 0x7f*ones
-	return ((x-0x20*ones)&^x | (del-ones)&^del) & highs
+	return ((x - 0x20*ones) | (x&(0x7f*ones) + ones)) &^ x & highs
 }
 
 // notTarget flags the first byte of x that cannot stand in a request target.

@@ -231,21 +231,22 @@ func partialStatusLine(buf []byte) error {
 // skipText gives the offset of the first byte at or after i that cannot stand
 // in a field value or a reason, -1 if there is none.
 func skipText(buf []byte, i int) int {
-	for i+8 <= len(buf) {
-		m := controls(load64(buf, i))
+	b := buf[i:]
+	for len(b) >= 8 {
+		m := controls(binary.LittleEndian.Uint64(b))
 		if m == 0 {
-			i += 8
+			b = b[8:]
 			continue
 		}
-		i += bits.TrailingZeros64(m) >> 3
-		if buf[i] != '\t' {
-			return i
+		k := bits.TrailingZeros64(m) >> 3
+		if b[k] != '\t' {
+			return len(buf) - len(b) + k
 		}
-		i++
+		b = b[k+1:]
 	}
-	for ; i < len(buf); i++ {
-		if class[buf[i]]&classText == 0 {
-			return i
+	for k, c := range b {
+		if class[c]&classText == 0 {
+			return len(buf) - len(b) + k
 		}
 	}
 	return -1

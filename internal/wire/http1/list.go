@@ -28,6 +28,14 @@ func ConnectionTokens(h *message.Head) Conn {
 }
 
 func (c *Conn) add(v []byte) {
+	switch { // the two that nearly every message has
+	case len(v) == 10 && message.EqualFold(v, "keep-alive"):
+		c.KeepAlive = true
+		return
+	case len(v) == 5 && message.EqualFold(v, "close"):
+		c.Close = true
+		return
+	}
 	for len(v) > 0 {
 		var t []byte
 		t, v = NextToken(v)
