@@ -47,6 +47,9 @@ func FromFD(fd int) (*Conn, error) {
 	return &Conn{uc: uc}, nil
 }
 
+// FromUnixConn takes a connected unixpacket socket over.
+func FromUnixConn(uc *net.UnixConn) *Conn { return &Conn{uc: uc} }
+
 // Pair gives two connected descriptors, close-on-exec, not yet in use.
 func Pair() (a, b int, err error) {
 	p, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
@@ -149,10 +152,8 @@ func CloseAll(fds []int) {
 }
 
 // PeerCred tells who is at the other end.
-func (c *Conn) PeerCred() (*syscall.Ucred, error) { return peerCred(c.uc) }
-
-func peerCred(uc *net.UnixConn) (cred *syscall.Ucred, err error) {
-	raw, err := uc.SyscallConn()
+func (c *Conn) PeerCred() (cred *syscall.Ucred, err error) {
+	raw, err := c.uc.SyscallConn()
 	if err != nil {
 		return nil, err
 	}

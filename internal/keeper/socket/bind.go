@@ -153,12 +153,18 @@ func sockaddr(ap netip.AddrPort) syscall.Sockaddr {
 // appears there in one rename.
 func bindUnix(fd int, s Spec) (publish func() error, err error) {
 	if name, abstract := strings.CutPrefix(s.Path, "@"); abstract {
-		if err := syscall.Bind(fd, &syscall.SockaddrUnix{Name: "@" + name}); err != nil {
+		// Padded to the full length, as every HAProxy's abns@ is: for the kernel
+		// the zeroes are part of the name.
+		if len(name) > 107 {
+			return nil, fmt.Errorf("abstract name %s is longer than 107 bytes", s.Path)
+		}
+		padded := "@" + name + strings.Repeat("\x00", 107-len(name))
+		if err := syscall.Bind(fd, &syscall.SockaddrUnix{Name: padded}); err != nil {
 			return nil, fmt.Errorf("cannot bind abstract socket %s: %w", s.Path, err)
 		}
 		return nil, nil
 	}
-	temp := s.Path + "." + strconv.Itoa(os.Getpid()) + ".tmp"
+	temp := TempPath(s.Path)
 	if err := os.Remove(temp); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
@@ -171,6 +177,9 @@ func bindUnix(fd int, s Spec) (publish func() error, err error) {
 	}
 	return func() error { return os.Rename(temp, s.Path) }, nil
 }
+
+// TempPath is how the file of a unix socket is called until it is published.
+func TempPath(path string) string { return path + "." + strconv.Itoa(os.Getpid()) + ".tmp" }
 
 func own(path string, s Spec) error {
 	if s.Mode != 0 {

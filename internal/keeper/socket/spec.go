@@ -52,7 +52,7 @@ func (s Spec) Key() string {
 	case s.Path != "":
 		b.WriteString("unix@" + s.Path)
 	default:
-		b.WriteString(s.Addr.String())
+		b.WriteString(netip.AddrPortFrom(s.Addr.Addr().Unmap(), s.Addr.Port()).String())
 	}
 	if s.Datagram {
 		b.WriteString(" datagram")

@@ -46,13 +46,13 @@ type Boot struct {
 type EventKind int
 
 const (
-	EventDrain  EventKind = iota + 1 // Peer, if any, leads to the next worker
-	EventStop                        // now
-	EventPause                       // stop accepting
-	EventResume                      // accept again
-	EventPeer                        // connections of another worker arrive on Peer
-	EventState                       // answer with Reply
-	EventRuntime                     // FD is a client of the runtime API
+	EventDrain   EventKind = iota + 1 // Peer, if any, leads to the next worker
+	EventStop                         // now
+	EventPause                        // stop accepting
+	EventResume                       // accept again
+	EventPeer                         // connections of another worker arrive on Peer
+	EventState                        // answer with Reply
+	EventRuntime                      // FD is a client of the runtime API
 )
 
 // Event is one wish of the keeper.
