@@ -20,12 +20,15 @@ type circle struct {
 	points []point // by key, equal ones by arrival
 	last   int     // where next left off
 	count  []int   // points by node index
+	most   []int   // most points ever, by node index
 }
 
 func newRing(t *Table) *ring {
 	r := &ring{t: t}
 	r.act.count = make([]int, len(t.Nodes))
 	r.bck.count = make([]int, len(t.Nodes))
+	r.act.most = make([]int, len(t.Nodes))
+	r.bck.most = make([]int, len(t.Nodes))
 	r.act.last, r.bck.last = -1, -1
 	return r
 }
@@ -60,6 +63,15 @@ func (c *circle) resize(n *Node) {
 	if want < have {
 		c.drop(n, want, have)
 		return
+	}
+	if want > c.most[n.Index] {
+		c.most[n.Index] = want
+		if have > 0 {
+			// A weight that was never as high: HAProxy takes all of the node's
+			// points out first, which moves the round robin on.
+			c.drop(n, 0, have)
+			have = 0
+		}
 	}
 	added := make([]point, 0, want-have)
 	for i := have; i < want; i++ {

@@ -22,6 +22,10 @@ func (s *staticMap) loaded(*Node)       {}
 
 // build gives each place to the node that lags most behind its share; of
 // equals the first declared wins, so place 0 is always the first node's.
+//
+// When only the first backup node should be used, the table is as long as its
+// weight but HAProxy fills it with all backup nodes, so that others of larger
+// weight appear in it. Directors that must agree have to do the same.
 func (s *staticMap) build() {
 	s.stale = false
 	total, backups := s.t.total, s.t.active == 0
@@ -67,14 +71,16 @@ func (s *staticMap) next(avoid *Node) *Node {
 	var avoided *Node
 	after := 0
 	for i, left := s.turn, len(s.m); left > 0; left-- {
-		n := s.m[i]
-		if i++; i == len(s.m) {
+		if i == len(s.m) {
 			i = 0
 		}
+		n := s.m[i]
+		i++
 		if !n.free() {
 			continue
 		}
 		if n != avoid {
+			// May be one past the end: a larger map would go on from there.
 			s.turn = i
 			return n
 		}

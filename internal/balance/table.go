@@ -19,6 +19,10 @@ type Options struct {
 	AllBackups bool // all backup servers share the load, not only the first
 	// BalanceFactor is hash-balance-factor in percent, 0: off.
 	BalanceFactor int
+	// AlwaysHash places keys even when a single node is left. HAProxy's
+	// url_param does, its other hashes do not, and with several backup nodes
+	// the outcome differs (see staticMap.build).
+	AlwaysHash bool
 	// Weights are the configured weights by node index; the static map divides
 	// them by their greatest common divisor.
 	Weights []int
@@ -105,6 +109,9 @@ func (t *Table) Start(weights []int) {
 	t.alg.start()
 }
 
+// Single says whether one node takes everything.
+func (t *Table) Single() bool { return t.used == 1 }
+
 // Set makes n usable with an effective weight, or unusable with 0.
 func (t *Table) Set(n *Node, weight int) {
 	old := n.weight
@@ -182,6 +189,9 @@ func (t *Table) Next(avoid *Node) *Node {
 func (t *Table) Lookup(hash uint32, avoid *Node) *Node {
 	if t.total == 0 {
 		return nil
+	}
+	if t.used == 1 && !t.opt.AlwaysHash {
+		hash = 0
 	}
 	return t.hash.lookup(hash, avoid)
 }

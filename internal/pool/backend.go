@@ -95,6 +95,7 @@ type algo struct {
 	kind     balance.Kind
 	hashed   bool // needs a key, or the source
 	source   bool
+	lazy     bool // does not look at the key when one server is left
 	random   bool
 	draws    int
 	rr       bool // a queue on the backend means that all servers are full
@@ -147,7 +148,7 @@ func New(p *model.Proxy, o Options) (*Backend, error) {
 	}
 	b.table = balance.New(nodes, balance.Options{
 		Kind: b.algo.kind, AllBackups: p.Options.AllBackups,
-		BalanceFactor: m.HashBalanceFactor, Weights: weights,
+		BalanceFactor: m.HashBalanceFactor, AlwaysHash: b.algo.name == "url_param", Weights: weights,
 	})
 	for i, s := range b.Servers {
 		s.eweight = b.table.Effective(s.uweight, balance.Scale)
@@ -164,6 +165,11 @@ func resolveAlgo(m *model.Backend) (algo, error) {
 	a := algo{name: m.Balance.Algorithm, draws: max(m.Balance.Draws, 1), mix: m.HashType.Avalanche}
 	if m.Balance.Draws == 0 {
 		a.draws = 2
+	}
+	if m.HashType.Consistent && m.HashType.Function == "" {
+		// `hash-type consistent` alone implies avalanche; with a function it
+		// has to be asked for.
+		a.mix = true
 	}
 	var ok bool
 	if a.function, ok = balance.ParseFunction(m.HashType.Function); !ok {
@@ -182,6 +188,7 @@ func resolveAlgo(m *model.Backend) (algo, error) {
 		a.kind, a.random = balance.Consistent, true
 	case "source", "uri", "url_param", "hdr", "rdp-cookie", "hash":
 		a.hashed, a.source = true, a.name == "source"
+		a.lazy = a.name != "url_param" && a.name != "rdp-cookie"
 		a.kind = balance.StaticMap
 		if m.HashType.Consistent {
 			a.kind = balance.Consistent

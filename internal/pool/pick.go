@@ -171,6 +171,8 @@ func (b *Backend) choose(ch *Choice) *balance.Node {
 		return b.table.Random(a.draws, avoid)
 	case !a.hashed:
 		return b.table.Next(avoid)
+	case a.lazy && b.table.Single():
+		return b.table.Lookup(0, avoid)
 	case a.source:
 		if ch.Src.IsValid() {
 			return b.table.Lookup(balance.SourceHash(ch.Src, a.mix), avoid)
