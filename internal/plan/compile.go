@@ -1,6 +1,9 @@
 package plan
 
 import (
+	"maps"
+	"slices"
+
 	"evenkeel/internal/model"
 	"evenkeel/internal/rule"
 )
@@ -93,7 +96,8 @@ func (k *checker) cond(c model.Cond, phase rule.Phase) {
 // errors checks the replies that stand for error messages. They may be sent in
 // any phase.
 func (k *checker) errors(replies map[int]model.ErrorReply) {
-	for _, e := range replies {
+	for _, status := range slices.Sorted(maps.Keys(replies)) {
+		e := replies[status]
 		if e.Reply == nil {
 			continue
 		}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"evenkeel/internal/model"
+	"evenkeel/internal/rule"
 )
 
 // isCondition says whether a word opens a condition.
@@ -113,8 +114,8 @@ func (r *condReader) term(w word, index int, negate bool) (model.Cond, error) {
 		r.uses = append(r.uses, pendingUse{a, index, negate})
 		return nil, nil
 	}
-	if a := findPredefined(w.Text); a != nil {
-		return not(a.cond(w.Pos)), nil
+	if t, ok := rule.PredefinedACL(w.Text, w.Pos); ok {
+		return not(t), nil
 	}
 	return nil, r.unknown(w)
 }
@@ -153,14 +154,12 @@ func (r *condReader) unknown(w word) error {
 	case low == "not":
 		cure = "write ! before the name"
 	default:
-		names := make([]string, 0, len(r.p.state.acls)+len(predefinedACLs))
+		var names []string
 		for n := range r.p.state.acls {
 			names = append(names, n)
 		}
 		sort.Strings(names)
-		for _, a := range predefinedACLs {
-			names = append(names, a.name)
-		}
+		names = append(names, predefinedNames()...)
 		if cure = closest(w.Text, names); cure == "" {
 			cure = "declare it on a line above: acl " + w.Text + " CRITERION PATTERNS"
 		}

@@ -76,12 +76,18 @@ func (l *legacyLine) put(p *parser, words []word, c model.Cond, action model.Act
 	if rest := words[n+1:]; len(rest) > 0 {
 		modern += " " + join(rest)
 	}
-	p.warnf(words[0].Pos, "write:  "+modern, "the '%s' directive is not supported anymore since HAProxy 2.1; it works here", l.name)
+	p.warnf(words[0].Pos, "write:  "+modern, legacyWarning, l.name)
+	l.append(p, words[0], c, action)
+}
+
+const legacyWarning = "the '%s' directive is not supported anymore since HAProxy 2.1; it works here"
+
+func (l *legacyLine) append(p *parser, w word, c model.Cond, action model.Action) {
 	list := &p.proxy.LegacyRequest
 	if l.response {
 		list = &p.proxy.LegacyResponse
 	}
-	*list = append(*list, model.Rule{Pos: words[0].Pos, Text: p.text, Cond: c, Action: action})
+	*list = append(*list, model.Rule{Pos: w.Pos, Text: p.text, Cond: c, Action: action})
 }
 
 // quoteWord writes a word so that the lexer reads it back.
@@ -168,10 +174,17 @@ func (l *legacyLine) replace(p *parser, words []word) {
 		}
 		modern = l.ruleName() + " replace-header " + m[1] + " " + quoteWord(flag+m[2]) + " " + quoteWord(strings.ReplaceAll(value, "%", "%%"))
 	} else if m := requestLine.FindStringSubmatch(w[0].Text); m != nil && !l.response {
-		modern = "http-request replace-path REGEX FORMAT, or http-request set-path, for '" + m[1] + "'"
+		modern = "http-request replace-pathq REGEX FORMAT"
+		if to, ok := strings.CutPrefix(w[1].Text, `\1 `); ok && !strings.ContainsAny(m[1]+to, " ") {
+			to = groupReference.ReplaceAllStringFunc(to, func(r string) string { return `\` + string(r[1]-1) })
+			modern = "http-request replace-pathq " + quoteWord(flag+"^"+m[1]) + " " + quoteWord(strings.ReplaceAll(to, "%", "%%"))
+		}
 	}
 	l.put(p, words, c, model.ActionLegacyReplace{Regex: w[0].Text, Replacement: w[1].Text, IgnoreCase: l.ignoreCase}, 2, modern)
 }
+
+// groupReference is \1 to \9. The first group of a request line was its method.
+var groupReference = regexp.MustCompile(`\\[1-9]`)
 
 // badReference finds a backslash that stands for nothing; -1: none.
 func badReference(s string) int {
@@ -195,32 +208,47 @@ func (l *legacyLine) judge(p *parser, words []word) {
 	if !ok || !l.regex(p, w[0]) {
 		return
 	}
-	flag := ""
-	if l.ignoreCase {
-		flag = "-i "
+	action := model.ActionLegacyVerdict{Regex: w[0].Text, Verdict: l.verdict, IgnoreCase: l.ignoreCase}
+	p.warnf(words[0].Pos, l.judgeAdvice(w[0].Text, words[2:]), legacyWarning, l.name)
+	l.append(p, words[0], c, action)
+}
+
+// judgeAdvice shows the rule that does the same today.
+func (l *legacyLine) judgeAdvice(regex string, cond []word) string {
+	if l.verdict == "pass" {
+		return "give the lines that it protects a header from a condition, and take it out"
 	}
-	verb := l.verdict
-	if verb == "pass" {
-		verb = "allow"
-	}
-	modern := l.ruleName() + " " + verb + " if { CRITERION " + flag + "REGEX }"
-	if m := headerRegex.FindStringSubmatch(w[0].Text); m != nil {
+	test := "{ CRITERION -m reg "
+	rest := regex
+	if m := headerRegex.FindStringSubmatch(regex); m != nil {
 		fetch := "req.hdr"
 		if l.response {
 			fetch = "res.hdr"
 		}
-		modern = l.ruleName() + " " + verb + " if { " + fetch + "(" + m[1] + ") -m reg " + flag + quoteWord(m[2]) + " }"
-	}
-	if len(words) > 2 {
-		modern = strings.Replace(modern, " if {", " "+words[2].Text+" {", 1)
-		p.warnf(words[0].Pos, "write:  "+modern+" "+join(words[3:]), "the '%s' directive is not supported anymore since HAProxy 2.1; it works here", l.name)
-		words = words[:2]
-		list := &p.proxy.LegacyRequest
-		if l.response {
-			list = &p.proxy.LegacyResponse
+		test, rest = "{ "+fetch+"("+m[1]+") -m reg ", m[2]
+		if rest == "" {
+			test, rest = "{ "+fetch+"("+m[1]+") -m found ", "--"
 		}
-		*list = append(*list, model.Rule{Pos: words[0].Pos, Text: p.text, Cond: c, Action: model.ActionLegacyVerdict{Regex: w[0].Text, Verdict: l.verdict, IgnoreCase: l.ignoreCase}})
-		return
 	}
-	l.put(p, words, c, model.ActionLegacyVerdict{Regex: w[0].Text, Verdict: l.verdict, IgnoreCase: l.ignoreCase}, 1, modern)
+	if l.ignoreCase && rest != "--" {
+		test += "-i "
+	}
+	test = strings.TrimSuffix(test+quoteWord(rest), " --") + " }"
+	modern := "write:  " + l.ruleName() + " " + l.verdict + " if " + test
+	switch {
+	case len(cond) == 0:
+		return modern
+	case cond[0].Text == "if":
+		// The test belongs to every branch of an "or".
+		for _, w := range cond[1:] {
+			modern += " " + w.Text
+			if w.Text == "or" || w.Text == "||" {
+				modern += " " + test
+			}
+		}
+		return modern
+	case len(cond) == 2:
+		return modern + " !" + cond[1].Text
+	}
+	return modern + ", with the opposite of the condition behind it"
 }

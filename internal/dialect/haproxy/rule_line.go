@@ -22,7 +22,6 @@ func init() {
 	add(keyword{Name: "redirect", Args: redirectArgs + " [if|unless CONDITION]", Sections: secProxy, Help: "answers with a redirection, after the http-request rules", Parse: parseRedirectLine})
 	add(keyword{Name: "use_backend", Args: "NAME|FORMAT [if|unless CONDITION]", Sections: secFrontend | secListen, Help: "chooses a backend", Parse: parseUseBackend})
 	add(keyword{Name: "use-server", Args: "NAME if|unless CONDITION", Sections: secBackend | secListen, Help: "chooses a server", Parse: parseUseServer})
-	add(keyword{Name: "monitor fail", Args: "if|unless CONDITION", Sections: secFrontend | secListen, Help: "makes the answer to monitor-uri a failure", Parse: parseMonitorFail})
 	add(keyword{Name: "block", Args: "if|unless CONDITION", Sections: secProxy, Status: statusDeprecated, Cure: "write: http-request deny if …",
 		Help: "denies a request; runs before all http-request rules", Parse: parseBlock})
 	for i := range legacyLines {

@@ -18,9 +18,6 @@ var replyActions = []actionEntry{
 		Help: "answers, with 200 by default", Parse: parseReturn},
 }
 
-// errorStatuses are those that HAProxy has error messages for.
-var errorStatuses = []int{200, 400, 401, 403, 404, 405, 407, 408, 410, 413, 414, 421, 422, 425, 429, 431, 500, 501, 502, 503, 504}
-
 func parseDeny(a *actionArgs) (model.Action, error) {
 	def := 403
 	if a.in(setHTTPResponse) {

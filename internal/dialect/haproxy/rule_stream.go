@@ -1,7 +1,9 @@
 package haproxy
 
 import (
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"evenkeel/internal/model"
@@ -86,8 +88,8 @@ func parseCapture(a *actionArgs) (model.Action, error) {
 	case a.in(setTCPContent):
 		choices = []string{"len"}
 	}
-	if err := oneOf(kind, "the word behind the sample", choices...); err != nil {
-		return nil, err
+	if !slices.Contains(choices, kind.Text) {
+		return nil, wrong(kind.Pos, "write "+a.usage, "expects '%s' behind the sample, found '%s'", strings.Join(choices, "' or '"), kind.Text)
 	}
 	w, err := a.value("a number")
 	if err != nil {

@@ -179,6 +179,17 @@ func describeActions() []Keyword {
 	return out
 }
 
+// describeRules makes the entries of the listing and the manual for what stands
+// inside of rule lines.
+func describeRules() []Keyword {
+	out := describeActions()
+	out = append(out, describePredefined()...)
+	for _, a := range formatAliases {
+		out = append(out, Keyword{Name: "log-format %" + a.name, Sections: secAny.names(), Help: a.help, Status: statusOK.String()})
+	}
+	return out
+}
+
 // ruleSections is where the lines of a ruleset may stand.
 func ruleSections(s ruleset) section {
 	switch s {

@@ -44,7 +44,7 @@ func variableName(w word) (scope, name string, err error) {
 	return scope, name, nil
 }
 
-const scopeHelp = "A variable name must be start by its scope. The scope can be 'proc', 'sess', 'txn', 'req', 'res' or 'check'"
+const scopeHelp = "A variable's name starts with its scope, which can be 'proc', 'sess', 'txn', 'req', 'res' or 'check'"
 
 // parseVariable reads what stands in the parentheses of set-var.
 func parseVariable(paren word) (model.ActionSetVar, error) {
