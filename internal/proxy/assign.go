@@ -184,8 +184,11 @@ func (st *stream) clientAborted() bool {
 
 // OnTimer is the end of what the server's side was given.
 func (st *stream) OnTimer(*engineTimer) {
+	generation := st.generation
 	st.timerDone()
-	st.run()
+	if st.generation == generation {
+		st.run()
+	}
 }
 
 func (st *stream) timerDone() {

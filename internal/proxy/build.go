@@ -311,14 +311,22 @@ func (b *builder) logger(p *model.Proxy) *logger {
 		return nil
 	}
 	l := &logger{to: to, needsLine: true}
-	if p.LogFormat != nil {
+	builtin := func(text string) *rule.Format {
+		return b.comp.Format(b.opts.ParseFormat(text), rule.PhaseLog)
+	}
+	switch {
+	case p.LogFormat != nil:
 		l.format = b.comp.Format(p.LogFormat, rule.PhaseLog)
-	} else if b.opts.ParseFormat != nil {
-		text := rule.DefaultHTTPLogFormat
-		if p.Mode == model.ModeTCP {
-			text = rule.DefaultTCPLogFormat
-		}
-		l.connect = b.comp.Format(b.opts.ParseFormat(text), rule.PhaseLog)
+	case p.Options.HTTPLog && p.Options.CLFLog:
+		l.format = builtin(rule.CLFLogFormat)
+	case p.Options.HTTPLog:
+		l.format = builtin(rule.HTTPLogFormat)
+	case p.Options.TCPLog:
+		l.format = builtin(rule.TCPLogFormat)
+	case p.Mode == model.ModeTCP:
+		l.connect = builtin(rule.DefaultTCPLogFormat)
+	default:
+		l.connect = builtin(rule.DefaultHTTPLogFormat)
 	}
 	if p.ErrorLogFormat != nil {
 		l.errFormat = b.comp.Format(p.ErrorLogFormat, rule.PhaseLog)

@@ -3,11 +3,13 @@ package proxy
 import (
 	"crypto/tls"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"syscall"
 
 	"evenkeel/internal/engine"
 	"evenkeel/internal/model"
+	"evenkeel/internal/pool"
 )
 
 // listener is one listening socket of a frontend, shared by all loops.
@@ -43,9 +45,6 @@ func (ln *listener) OnAccept(el *engine.Listener, fd int, src netip.AddrPort) {
 	if !ln.fe.admit(ln, w.loop.Now()) {
 		ln.fe.pauseAll(rt)
 	}
-	ln.fe.conns.Add(1)
-	rt.conns.Add(1)
-	ln.conns.Add(1)
 	if len(rt.workers) > 1 {
 		best, load := w, w.loop.Conns()
 		for _, o := range rt.workers {
@@ -66,34 +65,43 @@ func (ln *listener) OnHanded(l *engine.Loop, fd int, src netip.AddrPort) {
 	ln.fe.rt.workers[l.ID()].accept(ln, fd, src)
 }
 
-// admit says whether the frontend may take one more after this one.
+// admit counts a connection in and says whether there is room for one more
+// after it.
 func (f *Frontend) admit(ln *listener, now int64) bool {
-	if limit := f.rateLimit.Load(); limit > 0 {
+	if f.rateLimit.Load() > 0 {
 		f.rateMu.Lock()
 		f.rate.Add(now, 1)
-		over := int64(f.rate.Rate(now)) >= limit
 		f.rateMu.Unlock()
-		if over {
-			return false
-		}
 	}
-	return (f.maxConn.Load() <= 0 || f.conns.Load()+1 < f.maxConn.Load()) &&
-		(ln.maxConn <= 0 || ln.conns.Load()+1 < ln.maxConn) &&
-		(f.rt.maxConn.Load() <= 0 || f.rt.conns.Load()+1 < f.rt.maxConn.Load())
+	if rt := f.rt; rt.connRateLimit.Load() > 0 {
+		rt.rateMu.Lock()
+		rt.rate.Add(now, 1)
+		rt.rateMu.Unlock()
+	}
+	f.conns.Add(1)
+	f.rt.conns.Add(1)
+	ln.conns.Add(1)
+	return !f.full(ln, now)
 }
 
 // full says whether the listener may not accept at this moment.
 func (f *Frontend) full(ln *listener, now int64) bool {
-	if limit := f.rateLimit.Load(); limit > 0 {
-		f.rateMu.Lock()
-		over := int64(f.rate.Rate(now)) >= limit
-		f.rateMu.Unlock()
-		if over {
-			return true
-		}
+	rt := f.rt
+	return over(f.conns.Load(), f.maxConn.Load()) || over(ln.conns.Load(), ln.maxConn) ||
+		over(rt.conns.Load(), rt.maxConn.Load()) ||
+		overRate(&f.rateMu, &f.rate, f.rateLimit.Load(), now) ||
+		overRate(&rt.rateMu, &rt.rate, rt.connRateLimit.Load(), now)
+}
+
+func over(n, limit int64) bool { return limit > 0 && n >= limit }
+
+func overRate(mu *sync.Mutex, c *pool.FreqCounter, limit, now int64) bool {
+	if limit <= 0 {
+		return false
 	}
-	return f.maxConn.Load() > 0 && f.conns.Load() >= f.maxConn.Load() || ln.maxConn > 0 && ln.conns.Load() >= ln.maxConn ||
-		f.rt.maxConn.Load() > 0 && f.rt.conns.Load() >= f.rt.maxConn.Load()
+	mu.Lock()
+	defer mu.Unlock()
+	return int64(c.Rate(now)) >= limit
 }
 
 // release counts a connection out, and opens what was closed for lack of room.

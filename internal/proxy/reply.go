@@ -210,6 +210,7 @@ func (st *stream) badRequest(status int, cause byte, err error) {
 
 // clientTimeout: the client did nothing for as long as it may.
 func (st *stream) clientTimeout() {
+	generation := st.generation
 	switch st.state {
 	case stateHead:
 		if st.s.rc.Requests > 0 && onlyLineEnds(st.s.in.B[st.s.in.R:st.s.in.W]) {
@@ -242,7 +243,9 @@ func (st *stream) clientTimeout() {
 	default:
 		return
 	}
-	st.run()
+	if st.generation == generation {
+		st.run()
+	}
 }
 
 // cut ends the stream and both connections at once.

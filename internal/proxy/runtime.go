@@ -61,7 +61,12 @@ type Runtime struct {
 	throttled atomic.Bool  // some listener was paused for lack of room
 	closeIdle atomic.Bool  // idle connections are closed while draining
 	maxConn   atomic.Int64 // 0: no limit
-	handoff   atomic.Pointer[Handoff]
+	// connRateLimit bounds the new connections of a second over all frontends;
+	// 0: no limit.
+	connRateLimit atomic.Int64
+	rateMu        sync.Mutex
+	rate          pool.FreqCounter // guarded by rateMu
+	handoff       atomic.Pointer[Handoff]
 
 	mu        sync.Mutex
 	drainDone chan struct{} // closed once, when the last connection ends after Drain

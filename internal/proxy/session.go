@@ -367,6 +367,9 @@ func (s *session) idleTimeout() {
 	s.st = s.w.getStream()
 	s.st.attach(s)
 	s.st.badRequest(408, 'c', nil)
+	if s.st != nil {
+		s.st.run()
+	}
 }
 
 // lingerTime and lingerBytes bound how long a session goes on reading after
