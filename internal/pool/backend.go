@@ -158,6 +158,7 @@ func New(p *model.Proxy, o Options) (*Backend, error) {
 		s.setLimit(now)
 	}
 	b.table.Start(weights)
+	b.listDynamic()
 	return b, nil
 }
 
