@@ -31,7 +31,10 @@ type Options struct {
 	// StateChanged is called with no lock held after the address, weight or
 	// state of a server changed (a dashboard, agents, idle pools).
 	StateChanged func(s *Server)
-	PID          int
+	// Idle counts the idle connections to s for show stat. Called with no lock
+	// held.
+	Idle func(s *Server) IdleConns
+	PID  int
 }
 
 // Severity levels of events.

@@ -48,3 +48,21 @@ func BenchmarkMaxConn(b *testing.B) {
 		}
 	})
 }
+
+// Two loops on one backend, as with nbthread 2.
+func BenchmarkContended(b *testing.B) {
+	p := &model.Proxy{Name: "b", Backend: model.Backend{Servers: servers(4, nil)}}
+	be := newTest(b, p, Options{})
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		res := Result{Now: 1e12, Status: 200, Session: true}
+		for pb.Next() {
+			s, _, err := be.Pick(&Choice{Now: 1e12}, nil)
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			s.Finish(&res)
+		}
+	})
+}

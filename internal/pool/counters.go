@@ -10,6 +10,7 @@ type counts struct {
 	errConn, errResp        int64
 	retries, redispatches   int64
 	cliAborts, srvAborts    int64
+	errInternal, rewrites   int64
 	http                    [6]int64 // by hundreds, 0: other
 	requests                int64
 	hana                    int64
@@ -171,6 +172,7 @@ func (c *counts) finish(r *Result, now int64) {
 		c.compOut += r.CompOut
 	}
 	c.compSkipped += r.CompB
+	c.rewrites += int64(r.FailedRewrites)
 }
 
 func (c *counts) fail(e ErrKind) {
@@ -184,6 +186,8 @@ func (c *counts) fail(e ErrKind) {
 	case ErrServerAbort:
 		c.srvAborts++
 		c.errResp++
+	case ErrInternal:
+		c.errInternal++
 	case ErrDeniedRequest:
 		c.deniedReq++
 	case ErrDeniedResponse:

@@ -32,15 +32,15 @@ func (b *Backend) pick(ch *Choice, w *Waiter, now int64) (srv *Server, queued bo
 	return b.balance(ch, w, now)
 }
 
-// PickServer takes a slot on s itself (use-server, a retry on the same
-// server), or queues w at s.
+// PickServer takes a slot on s itself, or queues w at s, for a transaction
+// whose session has been counted already (a retry on the same server).
 func (b *Backend) PickServer(s *Server, w *Waiter) (srv *Server, queued bool, err error) {
 	ch := Choice{Counted: true}
 	return b.PickServerFor(s, &ch, w)
 }
 
-// PickServerFor is PickServer with the choice's clock, Force and session
-// count.
+// PickServerFor is PickServer with the choice's clock, Force and session count
+// (use-server, stick rules).
 func (b *Backend) PickServerFor(s *Server, ch *Choice, w *Waiter) (srv *Server, queued bool, err error) {
 	now := b.clock(ch.Now)
 	b.mu.Lock()
@@ -244,17 +244,17 @@ func (b *Backend) Cancel(w *Waiter) bool {
 	return true
 }
 
-// Release gives the slot back and wakes a waiter; !ok: the connection to the
-// server failed (counts econ and observes a layer 4 error).
+// Release gives the slot back and wakes a waiter, and counts nothing: for an
+// attempt that will be followed by another one. !ok: the connection to the
+// server failed, which `observe` sees. The attempt that ends the transaction
+// ends with Finish instead, with Err: ErrConn and Hana: HanaL4Err.
 func (s *Server) Release(ok bool) {
 	b := s.Backend
 	now := b.opt.Now()
 	b.mu.Lock()
 	s.drop()
 	slow := false
-	if !ok {
-		s.counts.errConn++
-		b.counts.errConn++
+	if !ok && s.Model.Observe != "" {
 		slow = s.observe(HanaL4Err)
 	}
 	b.dequeueAndUnlock(s, now)

@@ -413,6 +413,8 @@ func TestDynamicCookie(t *testing.T) {
 	p := &model.Proxy{Backend: model.Backend{Servers: servers(2, nil), DynamicCookieKey: "secret",
 		Cookie: &model.Persistence{Name: "C", Dynamic: true}}}
 	b := newTest(t, p, Options{})
+	// As a running HAProxy 2.6 shows them.
+	same(t, "cookies", []string{b.Servers[0].CookieValue(), b.Servers[1].CookieValue()}, "[5257c60a33986867 4cd3fd64db3c9e74]")
 	v := b.Servers[1].CookieValue()
 	if s := b.ServerByCookie([]byte(v)); len(v) != 16 || s != b.Servers[1] {
 		t.Errorf("cookie %q names %v", v, s)
@@ -457,4 +459,26 @@ func TestNoAllocations(t *testing.T) {
 			t.Errorf("%s: %v allocations", algo, n)
 		}
 	}
+}
+
+func TestInitialAddress(t *testing.T) {
+	bad := errors.New("no such host")
+	mk := func(init string) (*Backend, error) {
+		p := &model.Proxy{Name: "b", Backend: model.Backend{Servers: servers(1, func(i int, s *model.Server) {
+			s.Addr.Host, s.InitAddr = "nowhere.example", init
+		})}}
+		return New(p, Options{Resolve: func(string) (netip.Addr, error) { return netip.Addr{}, bad }})
+	}
+	if _, err := mk(""); !errors.Is(err, bad) {
+		t.Error("a name that does not resolve was taken:", err)
+	}
+	b, err := mk("last,libc,10.1.2.3")
+	must(t, err)
+	same(t, "literal", b.Servers[0].Addr().Addr, "10.1.2.3:8001")
+	b, err = mk("libc,none")
+	must(t, err)
+	same(t, "none", b.Snapshot(0).Servers[0].Status, "MAINT (resolution)")
+	b.Servers[0].SetResolvedAddr(netip.MustParseAddr("10.9.9.9"), "DNS")
+	b.Servers[0].SetResolved(true)
+	same(t, "later", []any{b.Servers[0].Addr().Addr, b.Usable()}, "[10.9.9.9:8001 1]")
 }

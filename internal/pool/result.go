@@ -18,6 +18,7 @@ type Result struct {
 	CacheLookup, CacheHit  bool
 	Compressed             bool
 	CompIn, CompOut, CompB int64
+	FailedRewrites         int // wrew: header rules that had no room
 	// Session ends the backend's session count that Choice.Counted began.
 	Session bool
 }
@@ -35,6 +36,7 @@ const (
 	ErrDeniedRequest          // dreq
 	ErrDeniedResponse         // dresp
 	ErrQueue                  // timeout or full in the queue: econ of the backend
+	ErrInternal               // eint: a fault of ours, or resources ran out
 )
 
 // Hana is what live traffic says about a server ("health analysis"), in

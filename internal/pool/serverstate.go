@@ -3,6 +3,7 @@ package pool
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"evenkeel/internal/balance"
@@ -123,7 +124,12 @@ func (s *Server) resolve() error {
 		e.Network = ""
 	default:
 		if ip, err = s.Backend.opt.Resolve(a.Host); err != nil {
-			return fmt.Errorf("server %s: could not resolve address %q: %w", s, a.Host, err)
+			if ip, err = s.initialAddr(err); err != nil {
+				return err
+			}
+			if !ip.IsValid() {
+				e.Network = ""
+			}
 		}
 	}
 	if e.Network != "" {
@@ -134,6 +140,23 @@ func (s *Server) resolve() error {
 		s.cookie = dynamicCookie(s.Backend.Model.Backend.DynamicCookieKey, e.Addr)
 	}
 	return nil
+}
+
+// initialAddr is what init-addr has for a server whose name does not resolve:
+// a literal address, or "none" for a start in maintenance.
+func (s *Server) initialAddr(cause error) (netip.Addr, error) {
+	for method := range strings.SplitSeq(s.Model.InitAddr, ",") {
+		if method == "none" {
+			s.admin |= AdminResolveMaint
+			s.oper = Stopped
+			s.check.paused, s.check.health = s.check.enabled, 0
+			return netip.Addr{}, nil
+		}
+		if ip, err := netip.ParseAddr(method); err == nil {
+			return ip, nil
+		}
+	}
+	return netip.Addr{}, fmt.Errorf("server %s: could not resolve address %q: %w", s, s.Model.Addr.Host, cause)
 }
 
 // usable says whether load balancing may choose s.

@@ -23,6 +23,7 @@ type Counters struct {
 	Retries, Redispatches                        int64
 	CliAborts, SrvAborts                         int64
 	LBTotal                                      int64
+	ErrInternal, FailedRewrites                  int64    // eint, wrew
 	HTTP                                         [6]int64 // hrsp: 0 other, 1 … 5 by hundreds
 	Requests                                     int64    // req_tot
 	Connects, Reuses                             int64
@@ -76,7 +77,12 @@ type ServerSnapshot struct {
 	FailedHana       int64
 	Check, Agent     CheckSnapshot
 	Used             int // taken slots (used_conn_cur)
+	Idle             IdleConns
 }
+
+// IdleConns are the connections to a server that wait for reuse: all of them,
+// those that are safe to share, and how many are estimated to be needed.
+type IdleConns struct{ Idle, Safe, Needed int }
 
 // CheckSnapshot is the state of a server's health or agent check.
 type CheckSnapshot struct {
@@ -141,6 +147,12 @@ func (b *Backend) Snapshot(now int64) Snapshot {
 			roots[i] = s.root()
 		}
 	}
+	idle := make([]IdleConns, len(b.Servers))
+	if b.opt.Idle != nil {
+		for i, s := range b.Servers {
+			idle[i] = b.opt.Idle(s)
+		}
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	m := b.Model
@@ -169,6 +181,7 @@ func (b *Backend) Snapshot(now int64) Snapshot {
 			r = root{s.check, s.agent, s.oper}
 		}
 		out.Servers[i] = s.snapshot(now, r)
+		out.Servers[i].Idle = idle[i]
 		if b.table.InUse(&s.node) {
 			out.UserWeight += s.uweight
 		}
@@ -267,6 +280,7 @@ func (c *counts) snapshot(now int64) Counters {
 		SessMax: c.most, SessTotal: c.total, LBTotal: c.balanced,
 		BytesIn: c.in, BytesOut: c.out, DeniedReq: c.deniedReq, DeniedResp: c.deniedResp,
 		ErrConn: c.errConn, ErrResp: c.errResp, Retries: c.retries, Redispatches: c.redispatches,
+		ErrInternal: c.errInternal, FailedRewrites: c.rewrites,
 		CliAborts: c.cliAborts, SrvAborts: c.srvAborts, HTTP: c.http, Requests: c.requests,
 		Connects: c.connects, Reuses: c.reuses, CacheLookups: c.cacheLookups, CacheHits: c.cacheHits,
 		CompIn: c.compIn, CompOut: c.compOut, CompBypassed: c.compSkipped, CompResponses: c.compressed,
