@@ -56,15 +56,40 @@ func (c *Compiler) formatAlias(p *model.FormatPart, phase Phase) formatPart {
 	return a.build(c, p, phase)
 }
 
+// formatExpr compiles %[…]. A sample that does not exist prints nothing, or
+// "-" in log lines.
 func (c *Compiler) formatExpr(p *model.FormatPart, phase Phase) formatPart {
 	e := c.Expr(p.Expr, phase)
 	fn := castTo(e.fn, e.out, KindString)
-	return func(dst []byte, tx *Tx) []byte {
+	log := phase == PhaseLog
+	if !log && !p.Quote && !p.Escape && !p.HTTPEncode {
+		return func(dst []byte, tx *Tx) []byte {
+			tx.cur = cursor{}
+			v, ok := fn(tx)
+			if !ok {
+				return dst
+			}
+			return append(dst, v.Bytes...)
+		}
+	}
+	sample := func(dst []byte, tx *Tx) []byte {
 		tx.cur = cursor{}
 		v, ok := fn(tx)
 		if !ok {
 			return dst
 		}
 		return append(dst, v.Bytes...)
+	}
+	if log {
+		return textPart(p, sample)
+	}
+	return func(dst []byte, tx *Tx) []byte {
+		dst = quoteIf(dst, p.Quote)
+		start := len(dst)
+		dst = sample(dst, tx)
+		if p.Escape || p.HTTPEncode {
+			dst = encodeLog(dst, start, p.Escape, p.HTTPEncode, p.Quote)
+		}
+		return quoteIf(dst, p.Quote)
 	}
 }
