@@ -33,7 +33,7 @@ type Options struct {
 	StateChanged func(s *Server)
 	// Idle counts the idle connections to s for show stat. Called with no lock
 	// held.
-	Idle func(s *Server) IdleConns
+	Idle func(s *Server) IdleCounts
 	PID  int
 }
 

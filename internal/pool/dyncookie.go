@@ -14,7 +14,7 @@ func dynamicCookie(key string, a netip.AddrPort) string {
 		return ""
 	}
 	data := append([]byte(key), a.Addr().AsSlice()...)
-	data = binary.LittleEndian.AppendUint32(data, uint32(a.Port()))
+	data = binary.BigEndian.AppendUint32(data, uint32(a.Port()))
 	return fmt.Sprintf("%016x", xxh64(data))
 }
 

@@ -240,7 +240,7 @@ func TestCounters(t *testing.T) {
 	c.step(5 * time.Second)
 	v := b.Snapshot(c.now)
 	for i, k := range []*Counters{&v.Counters, &v.Servers[0].Counters} {
-		same(t, "sums", []any{k.SessTotal, k.BytesIn, k.BytesOut, k.Retries, k.Redispatches, k.SrvAborts, k.ErrResp, k.ErrConn, k.Connects, k.Reuses, k.LBTotal, k.SessCur, k.SessMax, k.LastSession},
+		same(t, "sums", []any{k.SessTotal, k.BytesIn, k.BytesOut, k.Retries, k.Redispatches, k.SrvAborts, k.ErrResp, k.ErrConn, k.ConnectTotal, k.ReuseTotal, k.LBTotal, k.SessCur, k.SessMax, k.LastSession},
 			[]any{4, 30, 300, 3, 1, 1, 1, 1 - i, 1, 2, 4, 0, 1, 5})
 		same(t, "statuses", k.HTTP, "[0 0 1 1 1 1]")
 		same(t, "rates", []int{k.RateCur, k.RateMax, k.ReqRateMax}, "[0 4 4]")

@@ -15,27 +15,29 @@ type Times struct{ Queue, Connect, Response, Total int }
 
 // Counters are what the rows of servers and backends have in common.
 type Counters struct {
-	QueueCur, QueueMax                           int
-	SessCur, SessMax, SessTotal                  int64
+	QueueCur, QueueMax, QueueLimit               int   // QueueLimit: maxqueue of a server, 0: none
+	SessCur, SessMax, SessTotal                  int64 // scur smax stot
+	ConnTotal, ConnectTotal, ReuseTotal          int64 // attempts to use a server; of these new and reused connections
 	BytesIn, BytesOut                            int64
 	DeniedReq, DeniedResp                        int64
-	ErrConn, ErrResp                             int64
+	ErrReq, ErrConn, ErrResp                     int64
+	InternalErrors, FailedRewrites               int64 // eint wrew
 	Retries, Redispatches                        int64
 	CliAborts, SrvAborts                         int64
 	LBTotal                                      int64
-	ErrInternal, FailedRewrites                  int64    // eint, wrew
 	HTTP                                         [6]int64 // hrsp: 0 other, 1 … 5 by hundreds
 	Requests                                     int64    // req_tot
-	Connects, Reuses                             int64
 	CacheLookups, CacheHits                      int64
 	CompIn, CompOut, CompBypassed, CompResponses int64
 	RateCur, RateMax                             int
-	ReqRate, ReqRateMax                          int
-	ConnRate, ConnRateMax                        int
+	ReqRate, ReqRateMax, ConnRate, ConnRateMax   int
 	LastSession                                  int64 // seconds ago, -1: none
 	Avg, Max                                     Times
-	Downs                                        int64 // chkdown
+	FailedChecks, FailedHana, Downs              int64 // chkfail hanafail chkdown
 	LastChange, Downtime                         int64 // seconds
+	// Connections to a server: in use, idle (in all, safe to share, not
+	// safe), and how many are estimated to be needed.
+	UsedConns, IdleConns, SafeIdle, UnsafeIdle, NeededConns int
 }
 
 // Snapshot is one backend at one moment.
@@ -62,27 +64,24 @@ type ServerSnapshot struct {
 	SessLimit        int // maxconn; 0: none
 	Limit            int // slots at present; 0: no limit
 	MinConn          int
-	QueueLimit       int // maxqueue; 0: none
 	Weight           int // effective, in users' units
 	UserWeight       int
 	InitialWeight    int
-	IsBackup         bool
+	Active, IsBackup bool   // which sort of server: one of them is true
 	Throttle         int    // percent while warming up, -1: not
 	Tracked          string // backend/server
 	Cookie           string
 	Addr             string // address:port, as in show stat
 	Endpoint         Endpoint
 	Checked, Agented bool // configured
-	FailedChecks     int64
-	FailedHana       int64
 	Check, Agent     CheckSnapshot
-	Used             int // taken slots (used_conn_cur)
-	Idle             IdleConns
+	PoolMaxConn      int // idle connections kept at most, -1: no limit
+	Slowstart        time.Duration
+	OnMarkedDown     string
 }
 
-// IdleConns are the connections to a server that wait for reuse: all of them,
-// those that are safe to share, and how many are estimated to be needed.
-type IdleConns struct{ Idle, Safe, Needed int }
+// IdleCounts are the connections to a server that wait for reuse.
+type IdleCounts struct{ Idle, Safe, Unsafe, Needed int }
 
 // CheckSnapshot is the state of a server's health or agent check.
 type CheckSnapshot struct {
@@ -147,7 +146,7 @@ func (b *Backend) Snapshot(now int64) Snapshot {
 			roots[i] = s.root()
 		}
 	}
-	idle := make([]IdleConns, len(b.Servers))
+	idle := make([]IdleCounts, len(b.Servers))
 	if b.opt.Idle != nil {
 		for i, s := range b.Servers {
 			idle[i] = b.opt.Idle(s)
@@ -181,7 +180,8 @@ func (b *Backend) Snapshot(now int64) Snapshot {
 			r = root{s.check, s.agent, s.oper}
 		}
 		out.Servers[i] = s.snapshot(now, r)
-		out.Servers[i].Idle = idle[i]
+		k := &out.Servers[i].Counters
+		k.IdleConns, k.SafeIdle, k.UnsafeIdle, k.NeededConns = idle[i].Idle, idle[i].Safe, idle[i].Unsafe, idle[i].Needed
 		if b.table.InUse(&s.node) {
 			out.UserWeight += s.uweight
 		}
@@ -194,15 +194,19 @@ func (s *Server) snapshot(now int64, r root) ServerSnapshot {
 	out := ServerSnapshot{
 		Name: s.Name, ID: s.ID, Counters: s.counts.snapshot(now),
 		Status: s.status(r), Oper: s.oper, Admin: s.admin,
-		SessLimit: s.maxConn, Limit: s.node.Limit, MinConn: s.minConn, QueueLimit: s.Model.MaxQueue,
+		SessLimit: s.maxConn, Limit: s.node.Limit, MinConn: s.minConn,
 		Weight: b.table.User(s.eweight), UserWeight: s.uweight, InitialWeight: s.iweight,
-		IsBackup: s.Model.Backup, Throttle: -1, Cookie: s.cookie,
+		Active: !s.Model.Backup, IsBackup: s.Model.Backup, Throttle: -1, Cookie: s.cookie,
 		Endpoint: s.endpoint, Addr: s.endpoint.text(),
 		Checked: s.Checked, Agented: s.Agented,
-		FailedChecks: s.check.failed, FailedHana: s.counts.hana,
 		Check: s.check.snapshot(false), Agent: s.agent.snapshot(true),
-		Used: s.node.Served,
+		PoolMaxConn: -1, Slowstart: s.Model.SlowStart, OnMarkedDown: s.Model.OnMarkedDown,
 	}
+	if s.Model.PoolMaxConn != nil {
+		out.PoolMaxConn = *s.Model.PoolMaxConn
+	}
+	out.QueueLimit, out.UsedConns = s.Model.MaxQueue, s.node.Served
+	out.FailedChecks, out.FailedHana = s.check.failed, s.counts.hana
 	if s.track != nil {
 		out.Tracked = s.track.String()
 	}
@@ -280,9 +284,9 @@ func (c *counts) snapshot(now int64) Counters {
 		SessMax: c.most, SessTotal: c.total, LBTotal: c.balanced,
 		BytesIn: c.in, BytesOut: c.out, DeniedReq: c.deniedReq, DeniedResp: c.deniedResp,
 		ErrConn: c.errConn, ErrResp: c.errResp, Retries: c.retries, Redispatches: c.redispatches,
-		ErrInternal: c.errInternal, FailedRewrites: c.rewrites,
+		InternalErrors: c.errInternal, FailedRewrites: c.rewrites,
 		CliAborts: c.cliAborts, SrvAborts: c.srvAborts, HTTP: c.http, Requests: c.requests,
-		Connects: c.connects, Reuses: c.reuses, CacheLookups: c.cacheLookups, CacheHits: c.cacheHits,
+		ConnTotal: c.connects + c.reuses, ConnectTotal: c.connects, ReuseTotal: c.reuses, CacheLookups: c.cacheLookups, CacheHits: c.cacheHits,
 		CompIn: c.compIn, CompOut: c.compOut, CompBypassed: c.compSkipped, CompResponses: c.compressed,
 		RateCur: c.rate.Rate(now), RateMax: int(c.rateMost),
 		ReqRate: c.reqRate.Rate(now), ReqRateMax: int(c.reqRateMost),
