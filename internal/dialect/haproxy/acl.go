@@ -89,6 +89,10 @@ func (p *parser) test(words []word, name string, pos model.Pos) ([]*model.Test, 
 	if err != nil {
 		return nil, err
 	}
+	if kind := outputKind(t.Expr); t.Method == "" && (kind == rule.KindNone || kind == rule.KindBinary) {
+		return nil, wrong(after(words[0]), "write a method behind it: -m str, -m bin, -m len, -m reg, -m found, …",
+			"matching method must be specified first (using '-m') when using a sample fetch of this type ('%s')", words[0].Text)
+	}
 	if len(rest) > 0 {
 		f.patterns(rest)
 	} else if !f.ended {

@@ -49,8 +49,27 @@ func (s *exprScanner) call(what, name string, pos model.Pos) (model.Call, error)
 		return c, nil
 	}
 	args, err := s.arguments(what, name)
-	c.Args = args
+	c.Args = trimOptional(what, name, args)
 	return c, err
+}
+
+// trimOptional drops empty arguments at the end, down to those that have to be
+// there: one that is left out can be written as nothing.
+func trimOptional(what, name string, args []string) []string {
+	least := len(args)
+	if what == "converter" {
+		if spec, ok := rule.LookupConverter(name); ok {
+			least = spec.Min
+		}
+	} else if fetch, _, ok := rule.LookupACL(name); ok {
+		if spec, ok := rule.LookupFetch(fetch); ok {
+			least = spec.Min
+		}
+	}
+	for len(args) > max(least, 1) && args[len(args)-1] == "" {
+		args = args[:len(args)-1]
+	}
+	return args
 }
 
 // arguments reads "(a,b)" with quotes and escapes. "()" is no argument at all.

@@ -30,7 +30,10 @@ type formatReader struct {
 	off   int
 	f     *model.Format
 	flags formatFlags // of %{…}o: those of all parts that follow
-	warn  func(pos model.Pos, cure, format string, args ...any)
+	// noHTTP: the proxy is in TCP mode, and the format will not wait for the
+	// end of its section to be judged.
+	noHTTP bool
+	warn   func(pos model.Pos, cure, format string, args ...any)
 
 	literal   []byte
 	literalAt int
@@ -42,6 +45,7 @@ type formatFlags struct{ quote, escape, hex bool }
 // parseFormat reads a log-format string.
 func parseFormat(p *parser, w word, ctx formatContext) (*model.Format, error) {
 	r := &formatReader{w: w, ctx: ctx, f: &model.Format{Pos: w.Pos, Text: w.Text}, warn: p.warnf, wasSpace: true}
+	r.noHTTP = ctx != formatLog && p.proxy != nil && p.proxy.Mode == model.ModeTCP && !p.inDefaults()
 	for r.off < len(w.Text) {
 		var err error
 		switch {
@@ -287,6 +291,9 @@ func (r *formatReader) alias(part *model.FormatPart) error {
 	var names []string
 	for i := range formatAliases {
 		if formatAliases[i].name == name {
+			if formatAliases[i].http && r.noHTTP {
+				return reservedAlias(part)
+			}
 			return nil
 		}
 		names = append(names, formatAliases[i].name)
@@ -299,4 +306,36 @@ func (r *formatReader) alias(part *model.FormatPart) error {
 		cure = fmt.Sprintf("%s %s", best, percentCure)
 	}
 	return wrong(part.Pos, cure, "no such format variable '%s'", name)
+}
+
+func reservedAlias(part *model.FormatPart) error {
+	return wrong(part.Pos, "write 'mode http' in the section, above this line, or take %"+part.Alias+" out",
+		"format variable '%s' is reserved for HTTP mode", part.Alias)
+}
+
+// checkLogFormats looks at the log formats of a proxy once its mode is known.
+func (p *parser) checkLogFormats() {
+	x := p.proxy
+	if x == nil || p.inDefaults() || x.Mode != model.ModeTCP || x.Kind&model.KindFrontend == 0 {
+		return
+	}
+	for _, f := range []*model.Format{x.LogFormat, x.LogFormatSD, x.ErrorLogFormat} {
+		if f == nil {
+			continue
+		}
+		for i := range f.Parts {
+			if httpAlias(f.Parts[i].Alias) {
+				p.report(f.Pos, reservedAlias(&f.Parts[i]))
+			}
+		}
+	}
+}
+
+func httpAlias(name string) bool {
+	for i := range formatAliases {
+		if formatAliases[i].name == name {
+			return formatAliases[i].http
+		}
+	}
+	return false
 }

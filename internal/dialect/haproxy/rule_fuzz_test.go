@@ -14,6 +14,7 @@ func ruleParser() *parser {
 	p.file, p.line = "f", 1
 	p.section, p.sectionName = secListen, "x"
 	p.proxy, p.state = initialProxy(), newState()
+	p.proxy.Mode = model.ModeHTTP
 	return p
 }
 

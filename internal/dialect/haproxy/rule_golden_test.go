@@ -27,7 +27,7 @@ func readGolden(t *testing.T, name string) []goldenCase {
 	}
 	var out []goldenCase
 	for _, c := range strings.Split(string(data), "\n==\n") {
-		in, want, _ := strings.Cut(c, "\n--\n")
+		in, want, _ := strings.Cut(strings.TrimRight(c, "\n")+"\n", "\n--\n")
 		out = append(out, goldenCase{strings.TrimRight(in, "\n"), strings.TrimRight(want, "\n")})
 	}
 	return out
@@ -60,11 +60,11 @@ func TestRuleGolden(t *testing.T) {
 
 func indent(s string) string { return "    " + strings.ReplaceAll(s, "\n", "\n    ") }
 
-// readAndDump reads lines as those of a listen section, unless they open a
+// readAndDump reads lines as those of a listen section in HTTP mode, unless they open a
 // section themselves, and prints what they mean.
 func readAndDump(input string) string {
 	if findSection(strings.Fields(input)[0]) == nil {
-		input = "listen x\n" + input
+		input = "listen x\nmode http\n" + input
 	}
 	cfg, diags := Parse([]File{{Name: "f", Data: []byte(input + "\n")}}, Options{
 		Env: func(string) (string, bool) { return "", false },
@@ -109,6 +109,9 @@ func dumpProxy(p *model.Proxy) []string {
 	}
 	for _, c := range p.Frontend.MonitorFail {
 		out = append(out, "monitor fail"+dumpCond(c))
+	}
+	if f := p.LogFormat; f != nil {
+		out = append(out, "log-format "+dump(f))
 	}
 	for _, c := range p.Frontend.RequestCaptures {
 		out = append(out, "request slot "+dump(c))

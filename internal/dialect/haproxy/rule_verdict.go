@@ -3,6 +3,7 @@ package haproxy
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	"evenkeel/internal/model"
 )
@@ -93,7 +94,9 @@ func redirectValue(r *model.ActionRedirect, w, v word, format func(word) (*model
 	case "set-cookie":
 		r.SetCookie = v.Text
 	case "clear-cookie":
-		r.ClearCookie = v.Text
+		// "NAME" would clear a cookie that was set without a value, which is
+		// none: the "=" is always sent.
+		r.ClearCookie = strings.TrimSuffix(v.Text, "=")
 	default:
 		r.Type = w.Text
 		if w.Text == "prefix" && v.Text == "/" {
