@@ -82,6 +82,7 @@ func (p *parser) openSection(s *sectionKeyword, words []word) {
 
 // closeSection ends the section that is being read.
 func (p *parser) closeSection() {
+	p.checkLogFormats()
 	p.proxy, p.state, p.userlist, p.httpErrors, p.section = nil, nil, nil, nil, 0
 }
 

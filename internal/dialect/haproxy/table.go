@@ -110,6 +110,7 @@ func Keywords() []Keyword {
 	for _, k := range table().all {
 		out = append(out, k.describe(k.Name, k.Sections.names()))
 	}
+	out = append(out, describeRules()...)
 	for _, k := range bindKeywords {
 		out = append(out, k.describe("bind … "+k.Name, []string{"defaults", "frontend", "listen"}[1:]))
 	}
