@@ -12,9 +12,11 @@ import (
 // assign chooses a server and takes a slot on it.
 func (st *stream) assign() bool {
 	now := st.w.loop.Now()
-	if st.queueAt == 0 {
+	if !st.chosen {
+		st.chosen = true
 		st.prepareChoice(now)
 	}
+	st.queuedGeneration = st.generation
 	if st.be.dispatch != nil {
 		st.srv = st.be.dispatch
 		st.queueAt = now
@@ -222,6 +224,7 @@ func (st *stream) timerDone() {
 
 // retrySame takes a slot on the server that just failed.
 func (st *stream) retrySame() {
+	st.queuedGeneration = st.generation
 	p, queued, err := st.be.pool.PickServerFor(st.srv.p, &st.choice, &st.waiter)
 	switch {
 	case err != nil:

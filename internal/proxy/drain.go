@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/gob"
 	"net/netip"
+	"syscall"
 
 	"evenkeel/internal/engine"
 )
@@ -51,14 +52,16 @@ func (s *session) offer() {
 	if gob.NewEncoder(&b).Encode(&meta) != nil {
 		return
 	}
-	fd := s.conn.Detach()
-	if fd < 0 {
-		return
+	fd, err := syscall.Dup(s.conn.FD())
+	if err != nil {
+		return // it stays, and ends with an announced last response
 	}
-	s.conn = nil
 	if h.Give(fd, b.Bytes()) != nil {
 		closeFD(fd)
+		return
 	}
+	closeFD(s.conn.Detach())
+	s.conn = nil
 	s.close()
 }
 

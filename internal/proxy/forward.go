@@ -72,6 +72,10 @@ func (st *stream) mayRetry() bool {
 func (st *stream) appendRequestHead(b []byte) []byte {
 	st.prepareRequestFields()
 	b = http1.AppendRequestLine(b, &st.req)
+	if st.req.Version < message.HTTP11 {
+		// What a server may answer depends on the client's version.
+		b[len(b)-3] = '0'
+	}
 	b = http1.AppendFields(b, &st.req)
 	b = st.appendForwarded(b)
 	if st.be.sendName != nil {
@@ -114,7 +118,7 @@ func (st *stream) prepareRequestFields() {
 			if f.Name == nil {
 				continue
 			}
-			if !st.conn.Upgrade || http1.HasToken(f.Value, "h2c") || http1.HasToken(f.Value, "h2") {
+			if !st.conn.Upgrade || st.reqFraming.Kind != http1.FramingNone || http1.HasToken(f.Value, "h2c") || http1.HasToken(f.Value, "h2") {
 				f.Name = nil
 			} else {
 				st.upgrade = true
@@ -176,6 +180,10 @@ func (st *stream) forward() bool {
 		st.clientGone('D')
 		return true
 	}
+	if !st.resHead && st.reqSent && st.be.opt.AbortOnClose && c.ReadClosed() {
+		st.clientGone('H')
+		return true
+	}
 	return false
 }
 
@@ -222,7 +230,11 @@ func (st *stream) serverWriteFailed() bool {
 
 // pumpRequest carries the body to the server. false: the state has changed.
 func (st *stream) pumpRequest() bool {
-	for st.toServer.empty() && !st.reqSent {
+	for turns := 0; st.toServer.empty() && !st.reqSent; turns++ {
+		if turns == fairTurns {
+			st.s.conn.Wake()
+			return true
+		}
 		progress, err := st.fillToServer()
 		if err != nil {
 			if errors.As(err, new(*http1.ParseError)) {
@@ -244,6 +256,9 @@ func (st *stream) pumpRequest() bool {
 	}
 	return true
 }
+
+// fairTurns is how many buffers one stream moves before it lets others.
+const fairTurns = 32
 
 // bigUpload is the size from which a body gets a buffer of its own.
 const bigUpload = 32 << 10
@@ -311,7 +326,12 @@ func (st *stream) fillBig() (bool, error) {
 // pumpResponse reads the answer and carries it to the client. false: the
 // state has changed.
 func (st *stream) pumpResponse() bool {
-	for {
+	for turns := 0; ; turns++ {
+		if turns == fairTurns {
+			// The other connections of this loop want their turn.
+			st.s.conn.Wake()
+			return true
+		}
 		if !st.resHead {
 			progress, same := st.readResponseHead()
 			if !same {

@@ -64,6 +64,8 @@ func (st *stream) readResponseHead() (progress, same bool) {
 
 var errHeadTooLarge = &http1.ParseError{Off: -1, Reason: "the response head is larger than tune.bufsize allows", Status: 502}
 
+var errUnasked = &http1.ParseError{Off: -1, Reason: "the server switched protocols without being asked", Status: 502}
+
 // interim passes a 1xx answer on; the final one is still to come.
 func (st *stream) interim(n int) (progress, same bool) {
 	sb := st.sb
@@ -101,6 +103,10 @@ func (st *stream) beginResponse(n int) (progress, same bool) {
 		st.responseBroken(err)
 		return false, false
 	}
+	if f.Kind == http1.FramingTunnel && st.res.Status == 101 && !st.upgrade {
+		st.responseBroken(errUnasked)
+		return false, false
+	}
 	if st.retryOnStatus() {
 		return false, false
 	}
@@ -130,7 +136,10 @@ func (st *stream) beginResponse(n int) (progress, same bool) {
 	if !st.responseRules() {
 		return false, false
 	}
-	st.toClientHead()
+	if err := st.toClientHead(); err != nil {
+		st.responseBroken(err)
+		return false, false
+	}
 	return true, true
 }
 
@@ -225,7 +234,7 @@ func (st *stream) abandonServer() {
 }
 
 // toClientHead makes the head for the client, with what there is of the body.
-func (st *stream) toClientHead() {
+func (st *stream) toClientHead() error {
 	st.status = st.res.Status
 	sb := st.sb
 	st.co = st.w.loop.GetBuffer()
@@ -245,12 +254,11 @@ func (st *stream) toClientHead() {
 	case http1.FramingTunnel:
 		st.toClient = outgoing{b, body}
 		st.beginUpgrade()
-		return
+		return nil
 	case http1.FramingChunked:
 		p, consumed, done, err := st.resDec.Decode(body)
 		if err != nil {
-			st.bodyErr = err
-			p = 0
+			return err
 		}
 		st.serverKeep = st.serverKeep && consumed == len(body)
 		st.resDone = done
@@ -270,6 +278,7 @@ func (st *stream) toClientHead() {
 	}
 	st.toClient = outgoing{b, body}
 	st.resStarted = true
+	return nil
 }
 
 // appendResponseHead finishes the head: framing towards this client, and the

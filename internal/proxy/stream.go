@@ -47,12 +47,14 @@ type stream struct {
 	tcp      bool
 	id       uint32
 	// generation tells a late wake-up that its stream has gone.
-	generation uint32
-	timer      engine.Timer // the server's side: queue, connect, server, tarpit
-	waiter     pool.Waiter
-	choice     pool.Choice
-	granted    *pool.Server // by Wake
-	woken      bool
+	generation       uint32
+	queuedGeneration uint32
+	chosen           bool         // choice is filled in
+	timer            engine.Timer // the server's side: queue, connect, server, tarpit
+	waiter           pool.Waiter
+	choice           pool.Choice
+	granted          *pool.Server // by Wake
+	woken            bool
 
 	// the request's way
 	headEnd    int // of the request head in s.in
@@ -121,7 +123,6 @@ type stream struct {
 	needProxyHeader bool // before anything else on the new connection
 	needMore        bool // the response head is incomplete
 	writeFailed     bool // the server did not take all of the request
-	bodyErr         error
 	monitor         bool // answered by monitor-uri or monitor-net
 	badLine         bool // the request was not understood
 	cutShort        bool
@@ -276,7 +277,8 @@ func (st *stream) advance() bool {
 
 // wakeFromQueue is the pool's word, from any goroutine, that a slot is there.
 func (st *stream) wakeFromQueue(p *pool.Server) {
-	generation := st.generation
+	// Written by the loop before the pool could know of the waiter.
+	generation := st.queuedGeneration
 	st.w.loop.Post(func() {
 		if st.generation != generation || st.state != stateQueue {
 			if p != nil {

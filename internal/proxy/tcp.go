@@ -173,7 +173,11 @@ func (st *stream) tunnelTimers() {
 // tunnel moves bytes both ways until both sides have closed.
 func (st *stream) tunnel() bool {
 	before := st.bytesIn + st.bytesOut
-	for {
+	for turns := 0; ; turns++ {
+		if turns == fairTurns {
+			st.s.conn.Wake()
+			break
+		}
 		up := st.tunnelUp()
 		if st.state != stateTunnel {
 			return true
@@ -238,6 +242,11 @@ func (st *stream) tunnelUp() bool {
 		case n > 0:
 			st.bytesIn += int64(n)
 			st.toServer = outgoing{st.up.B[:n], nil}
+			m, done, err := st.toServer.flush(srv)
+			if m > 0 && err == nil && done {
+				return true
+			}
+			moved = true
 		case err == io.EOF:
 			st.clientEOF = true
 		case err == engine.ErrAgain:
