@@ -261,17 +261,29 @@ func TestConnIsUsedAgainLater(t *testing.T) {
 			t.Error("not used again")
 		}
 	})
-	// An old run-queue entry is not the new connection's.
+	// Neither an event nor a run-queue entry of the old one is the new one's.
 	on(t, l, func() {
-		ran := 0
 		fd, _ := socketPair(t)
+		old, _ := l.Adopt(fd, handlerFunc(func(*Conn) { t.Error("the handler of a closed connection ran") }))
+		old.Wake()
+		stale := syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(old.index), Pad: int32(old.gen)}
+		old.Close()
+		l.dispatch(&stale)
+		l.finishRound()
+		ran := 0
+		fd, _ = socketPair(t)
 		c, _ := l.Adopt(fd, handlerFunc(func(*Conn) { ran++ }))
-		c.Wake()
-		c.Close()
+		l.dispatch(&stale)
 		l.runWoken()
-		if ran != 0 {
-			t.Error("a closed connection's handler ran")
+		if c != old || ran != 0 {
+			t.Error("told of what happened to an earlier connection", ran)
 		}
+		stale.Pad = int32(c.gen)
+		l.dispatch(&stale)
+		if ran != 1 {
+			t.Error("not told of its own event")
+		}
+		c.Close()
 	})
 }
 
