@@ -1,0 +1,73 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"evenkeel/internal/dialect/haproxy"
+	"evenkeel/internal/rule"
+)
+
+// keywordTable is one list of keywords, with a heading.
+type keywordTable struct {
+	title string
+	rows  [][]string // name and arguments, where or what, help
+}
+
+func keywordTables() []keywordTable {
+	lines := keywordTable{title: "Configuration lines"}
+	for _, k := range haproxy.Keywords() {
+		help := k.Help
+		if k.Cure != "" {
+			help = strings.TrimSpace(help + " (" + k.Status + ": " + k.Cure + ")")
+		} else if k.Status != "" && k.Status != "built" {
+			help = strings.TrimSpace(help + " (" + k.Status + ")")
+		}
+		lines.rows = append(lines.rows, []string{strings.TrimSpace(k.Name + " " + k.Args), strings.Join(k.Sections, ", "), help})
+	}
+	tables := []keywordTable{lines}
+	for _, t := range []struct {
+		title string
+		list  []rule.Keyword
+	}{
+		{"Sample fetches", rule.Fetches()}, {"Converters", rule.Converters()}, {"ACL keywords", rule.ACLKeywords()},
+		{"Actions", rule.Actions()}, {"Log variables", rule.Aliases()},
+	} {
+		table := keywordTable{title: t.title}
+		for _, k := range t.list {
+			table.rows = append(table.rows, []string{k.Name + k.Args, k.Out, k.Help})
+		}
+		tables = append(tables, table)
+	}
+	for _, t := range tables {
+		slices.SortStableFunc(t.rows, func(a, b []string) int { return cmp.Compare(a[0], b[0]) })
+	}
+	return tables
+}
+
+func printKeywords(w io.Writer, markdown bool) {
+	if markdown {
+		fmt.Fprintf(w, "# HAProxy keywords\n\nMade by `evenkeel keywords haproxy --markdown` from the tables that the parser uses.\n")
+	}
+	cell := func(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
+	for _, t := range keywordTables() {
+		if markdown {
+			fmt.Fprintf(w, "\n## %s\n\n| keyword | where, or type | what it does |\n| --- | --- | --- |\n", t.title)
+			for _, r := range t.rows {
+				fmt.Fprintf(w, "| `%s` | %s | %s |\n", cell(r[0]), cell(r[1]), cell(r[2]))
+			}
+			continue
+		}
+		fmt.Fprintf(w, "%s\n", t.title)
+		columns := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+		for _, r := range t.rows {
+			fmt.Fprintf(columns, "  %s\t%s\t%s\n", r[0], r[1], r[2])
+		}
+		columns.Flush()
+		fmt.Fprintln(w)
+	}
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"evenkeel/internal/keeper"
+)
+
+// target is the running node that a tool speaks to.
+type target struct {
+	socket string
+	pid    int
+}
+
+func (t *target) flags(fs *flag.FlagSet) {
+	fs.StringVar(&t.socket, "s", os.Getenv("EVENKEEL_SOCKET"), "`socket` of the runtime API: a path, or address:port")
+	fs.IntVar(&t.pid, "p", 0, "process `id`, where several run")
+}
+
+// dial connects to the runtime API: over its socket, or without one through
+// the keeper of the only evenkeel that runs here.
+func (t *target) dial() (net.Conn, error) {
+	if t.socket != "" {
+		network := "tcp"
+		if strings.HasPrefix(t.socket, "/") || strings.HasPrefix(t.socket, ".") || !strings.Contains(t.socket, ":") {
+			network = "unix"
+		}
+		return net.DialTimeout(network, t.socket, 5*time.Second)
+	}
+	pid, err := t.find()
+	if err != nil {
+		return nil, err
+	}
+	return keeper.DialRuntime(pid)
+}
+
+func (t *target) find() (int, error) {
+	if t.pid > 0 {
+		return t.pid, nil
+	}
+	pids, err := keeper.Running()
+	switch {
+	case err != nil:
+		return 0, err
+	case len(pids) == 0:
+		return 0, errors.New("no evenkeel runs here; give its socket with -s")
+	case len(pids) > 1:
+		return 0, fmt.Errorf("several run here: choose one of %v with -p", pids)
+	}
+	return pids[0], nil
+}
+
+// ask sends commands and gives the whole answer.
+func (t *target) ask(commands string) (string, error) {
+	c, err := t.dial()
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		return "", err
+	}
+	if _, err := io.WriteString(c, commands+"\n"); err != nil {
+		return "", err
+	}
+	answer, err := io.ReadAll(c)
+	return string(answer), err
+}
+
+func ctlCommand(args []string) int {
+	var t target
+	fs := flag.NewFlagSet("evenkeel ctl", flag.ContinueOnError)
+	t.flags(fs)
+	if fs.Parse(args) != nil {
+		return 1
+	}
+	if fs.NArg() == 0 {
+		fmt.Fprintln(os.Stderr, `evenkeel ctl: which command? (try "help")`)
+		return 1
+	}
+	answer, err := t.ask(strings.Join(fs.Args(), " "))
+	fmt.Print(answer)
+	return failed("ctl", err)
+}
+
+func failed(name string, err error) int {
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintf(os.Stderr, "evenkeel %s: %v\n", name, err)
+	return 1
+}
+
+func reloadCommand(args []string) int {
+	var t target
+	fs := flag.NewFlagSet("evenkeel reload", flag.ContinueOnError)
+	fs.IntVar(&t.pid, "p", 0, "process `id`, where several run")
+	if fs.Parse(args) != nil {
+		return 1
+	}
+	pid, err := t.find()
+	if err == nil {
+		var text string
+		text, err = keeper.Reload(pid)
+		fmt.Print(text)
+	}
+	return failed("reload", err)
+}
+
+func statusCommand(args []string) int {
+	var t target
+	fs := flag.NewFlagSet("evenkeel status", flag.ContinueOnError)
+	t.flags(fs)
+	if fs.Parse(args) != nil {
+		return 1
+	}
+	if t.socket == "" {
+		pid, err := t.find()
+		if err != nil {
+			return failed("status", err)
+		}
+		text, err := keeper.Status(pid)
+		if err != nil {
+			return failed("status", err)
+		}
+		fmt.Println(text)
+	}
+	answer, err := t.ask("show stat")
+	if err != nil {
+		return failed("status", err)
+	}
+	printStat(os.Stdout, answer)
+	return 0
+}
+
+// printStat shows the columns of `show stat` that tell whether all is well.
+func printStat(w io.Writer, csv string) {
+	lines := strings.Split(strings.TrimSpace(csv), "\n")
+	column := map[string]int{}
+	for i, name := range strings.Split(strings.TrimPrefix(lines[0], "# "), ",") {
+		column[name] = i
+	}
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	wanted := []string{"pxname", "svname", "status", "weight", "scur", "stot", "qcur", "econ", "eresp", "check_status", "lastchg"}
+	fmt.Fprintln(t, "PROXY\tNAME\tSTATUS\tWEIGHT\tNOW\tTOTAL\tQUEUE\tERR-CONN\tERR-RESP\tCHECK\tSINCE(s)")
+	for _, l := range lines[1:] {
+		cells := strings.Split(l, ",")
+		var row []string
+		for _, name := range wanted {
+			if i, ok := column[name]; ok && i < len(cells) {
+				row = append(row, cells[i])
+			} else {
+				row = append(row, "")
+			}
+		}
+		fmt.Fprintln(t, strings.Join(row, "\t"))
+	}
+	t.Flush()
+}

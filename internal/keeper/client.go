@@ -1,0 +1,83 @@
+package keeper
+
+import (
+	"bufio"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"evenkeel/internal/keeper/ipc"
+)
+
+// Running gives the process ids of the keepers in this network namespace.
+func Running() ([]int, error) {
+	f, err := os.Open("/proc/net/unix")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	prefix := strings.TrimSuffix(DoorName(0), "0")
+	var pids []int
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		fields := strings.Fields(lines.Text())
+		if len(fields) == 0 {
+			continue
+		}
+		number, ok := strings.CutPrefix(fields[len(fields)-1], prefix)
+		if !ok {
+			continue
+		}
+		if pid, err := strconv.Atoi(number); err == nil && !slices.Contains(pids, pid) {
+			pids = append(pids, pid)
+		}
+	}
+	slices.Sort(pids)
+	return pids, nil
+}
+
+func request(pid int, op string, wait time.Duration) (doorMessage, []int, error) {
+	c, err := knock(pid)
+	if err != nil {
+		return doorMessage{}, nil, err
+	}
+	defer c.Close()
+	if err := doorSend(c, doorMessage{Op: op}); err != nil {
+		return doorMessage{}, nil, err
+	}
+	return doorReceive(c, wait)
+}
+
+// Status is the table of a keeper's processes.
+func Status(pid int) (string, error) {
+	m, fds, err := request(pid, doorStatus, doorStep)
+	ipc.CloseAll(fds)
+	return m.Text, err
+}
+
+// Reload makes a keeper reload, waits for the end of it, and gives the
+// messages.
+func Reload(pid int) (string, error) {
+	m, fds, err := request(pid, doorReload, time.Minute)
+	ipc.CloseAll(fds)
+	return m.Text, err
+}
+
+// DialRuntime connects to the runtime API of a keeper's worker.
+func DialRuntime(pid int) (net.Conn, error) {
+	_, fds, err := request(pid, doorRuntime, doorStep)
+	if err != nil {
+		return nil, err
+	}
+	if len(fds) != 1 {
+		ipc.CloseAll(fds)
+		return nil, errNoWorker
+	}
+	_ = syscall.SetNonblock(fds[0], true)
+	f := os.NewFile(uintptr(fds[0]), "runtime")
+	defer f.Close()
+	return net.FileConn(f)
+}
