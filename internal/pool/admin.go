@@ -167,9 +167,7 @@ func (s *Server) force(c *checkState, health int, change func(string, int64, *ef
 	var fx effects
 	b.topology.Lock()
 	b.mu.Lock()
-	if c.enabled {
-		c.health = health
-	}
+	c.health = health
 	b.mu.Unlock()
 	change(", changed from CLI", now, &fx)
 	b.topology.Unlock()
