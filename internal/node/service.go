@@ -18,6 +18,7 @@ import (
 	"evenkeel/internal/certs"
 	"evenkeel/internal/dialect/haproxy"
 	"evenkeel/internal/engine"
+	"evenkeel/internal/health"
 	"evenkeel/internal/keeper/socket"
 	"evenkeel/internal/keeper/worker"
 	"evenkeel/internal/model"
@@ -58,10 +59,11 @@ type Service struct {
 	control []controlSocket
 
 	// set by Start
-	loops  []*engine.Loop
-	ran    sync.WaitGroup // the loops
-	admin  *admin.Server
-	checks interface{ Stop() }
+	loops     []*engine.Loop
+	ran       sync.WaitGroup // the loops
+	admin     *admin.Server
+	checks    *health.Runner
+	endChecks context.CancelFunc
 
 	drained  chan struct{} // closed when nothing is under way after Drain
 	stopOnce sync.Once
@@ -160,7 +162,7 @@ func (s *Service) Build(in worker.Input) (worker.Settings, model.Diagnostics) {
 // compile builds everything that can fail without opening a socket.
 func (s *Service) compile(cfg *model.Config, files *worker.Files) model.Diagnostics {
 	s.cfg = cfg
-	_, d := plan.Build(cfg)
+	_, d := plan.BuildWith(cfg, plan.Options{ReadFile: files.ReadFile})
 	if d.HasErrors() {
 		return d
 	}
@@ -309,7 +311,9 @@ func (s *Service) Start(h worker.Handover) error {
 			}
 		}()
 	}
-	s.startChecks()
+	if err := s.startChecks(); err != nil {
+		return err
+	}
 	s.startAdmin()
 	return nil
 }
@@ -332,9 +336,7 @@ func (s *Service) Drain(give func(fd int, meta []byte) error) {
 	for _, c := range s.control {
 		c.listener.Close()
 	}
-	if s.checks != nil {
-		s.checks.Stop()
-	}
+	s.stopChecks()
 	s.rt.Drain(h)
 	go func() {
 		<-s.rt.Drained()
@@ -348,9 +350,7 @@ func (s *Service) Drained() <-chan struct{} { return s.drained }
 // Stop implements worker.Service.
 func (s *Service) Stop() {
 	s.stopOnce.Do(func() {
-		if s.checks != nil {
-			s.checks.Stop()
-		}
+		s.stopChecks()
 		if s.admin != nil {
 			s.admin.Stop(context.Background())
 		}
