@@ -71,7 +71,9 @@ func (c CookieState) Letter() byte { return "NIDVU"[c] }
 
 // Waiter is a transaction that waits for a slot. It is embedded in the
 // transaction and may be used again once Wake was called or Cancel has
-// returned true.
+// returned true. After Cancel returned false Wake is still to come, or under
+// way on another goroutine: until it was called neither the Waiter nor what
+// Wake reads may be used for anything else.
 type Waiter struct {
 	// Wake is called once when a slot was found for the waiter, with the slot
 	// taken and no lock held, from whatever goroutine freed it. s is nil when

@@ -32,7 +32,8 @@ func (f *FreqCounter) rotate(now int64) {
 // Rate is the number of events in the last second.
 func (f *FreqCounter) Rate(now int64) int {
 	f.rotate(now)
-	left := second - (now - f.second)
+	// Loops' clocks differ a little: now may be before the current second.
+	left := second - max(0, now-f.second)
 	return int(int64(f.curr) + int64(f.prev)*left/second)
 }
 

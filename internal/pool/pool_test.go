@@ -28,6 +28,10 @@ func TestFreqCounter(t *testing.T) {
 			t.Errorf("after %d ms: %d, want %d", step.at, got, step.want)
 		}
 	}
+	f = FreqCounter{}
+	if f.Add(now, 5); f.Rate(now-second/2) > 5 {
+		t.Error("a clock that lags sees more than there was")
+	}
 	// A steady 100 a second reads as 100 whatever the phase.
 	f = FreqCounter{}
 	for ms := range int64(5000) {
