@@ -56,15 +56,18 @@ func (s *exprScanner) call(what, name string, pos model.Pos) (model.Call, error)
 // trimOptional drops empty arguments at the end, down to those that have to be
 // there: one that is left out can be written as nothing.
 func trimOptional(what, name string, args []string) []string {
-	least := len(args)
+	least, most := len(args), -1
 	if what == "converter" {
 		if spec, ok := rule.LookupConverter(name); ok {
-			least = spec.Min
+			least, most = spec.Min, spec.Max
 		}
 	} else if fetch, _, ok := rule.LookupACL(name); ok {
 		if spec, ok := rule.LookupFetch(fetch); ok {
-			least = spec.Min
+			least, most = spec.Min, spec.Max
 		}
+	}
+	if most >= 0 && len(args) > most {
+		return args
 	}
 	for len(args) > max(least, 1) && args[len(args)-1] == "" {
 		args = args[:len(args)-1]
