@@ -75,12 +75,9 @@ func castInt(v Value) (Value, bool) {
 			return Int(int64(a[0])<<24 | int64(a[1])<<16 | int64(a[2])<<8 | int64(a[3])), true
 		}
 	case KindString:
-		// A number with anything behind it but NUL is none.
-		n, rest := readInt(v.Bytes)
-		if len(rest) > 0 && rest[0] != 0 {
-			return Value{}, false
-		}
-		return Int(n), true
+		// What follows the digits does not matter.
+		n, _ := readInt(v.Bytes)
+		return Int(n), len(v.Bytes) > 0
 	case KindBinary:
 		if len(v.Bytes) <= 8 && len(v.Bytes) > 0 {
 			var n uint64

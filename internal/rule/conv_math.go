@@ -77,9 +77,6 @@ func mulSat(a, b int64) int64 {
 func divSat(a, b int64) int64 {
 	switch {
 	case b == 0:
-		if a < 0 {
-			return minInt
-		}
 		return maxInt
 	case a == minInt && b == -1:
 		return maxInt

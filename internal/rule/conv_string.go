@@ -262,7 +262,7 @@ func substitute(re *Regex, dst, b, template []byte, all bool) []byte {
 			skip++
 		}
 		b = b[skip:]
-		if !all || len(b) == 0 {
+		if !all || re.anchored {
 			break
 		}
 	}

@@ -81,6 +81,10 @@ func (c *Compiler) expr(e *model.Expr, phase Phase, all bool) *Expr {
 			e.Fetch.Name, spec.needs())
 		return none
 	}
+	if !all && spec.Needs == "backend" && phase&phaseRequest != 0 && c.Proxy != nil && c.Proxy.Kind&model.KindBackend == 0 {
+		c.Diagnostics.Errorf(e.Fetch.Pos, "sample fetch <%s> may not be reliably used here because it needs 'backend' which is not available here", e.Fetch.Name)
+		return none
+	}
 	b := &binding{c: c, phase: phase, pos: e.Fetch.Pos, all: all, out: spec.Out}
 	fn, err := spec.build(b, e.Fetch.Args)
 	if err != nil {

@@ -10,44 +10,40 @@ import (
 	"evenkeel/internal/model"
 )
 
-// aliasText adds an alias that prints text; "-" where it is empty.
-func aliasText(name, help string, phases Phase, f func(dst []byte, tx *Tx) []byte) {
-	aliasIndex[name] = &aliasSpec{Keyword{Name: name, Phases: phases, Out: "string", Help: help, Section: "log-format"},
-		func(c *Compiler, p *model.FormatPart, phase Phase) formatPart { return textPart(p, f) }}
+// encoding is which bytes of a text are written as an escape and two digits.
+type encoding struct {
+	escape byte // '#' or '%'; 0: nothing is encoded
+	set    [256]bool
 }
 
-// textPart applies the flags of a part to what f appends.
-func textPart(p *model.FormatPart, f func(dst []byte, tx *Tx) []byte) formatPart {
-	quote, escape, httpEncode, mandatory := p.Quote, p.Escape, p.HTTPEncode, p.Mandatory || !p.Quote
-	return func(dst []byte, tx *Tx) []byte {
-		if quote {
-			dst = append(dst, '"')
-		}
-		start := len(dst)
-		dst = f(dst, tx)
-		if len(dst) == start {
-			if mandatory && !quote {
-				dst = append(dst, '-')
-			}
-		} else {
-			dst = encodeLog(dst, start, escape, httpEncode, quote)
-		}
-		if quote {
-			dst = append(dst, '"')
-		}
-		return dst
+func newEncoding(escape byte, special string, tabOK, highOK bool) *encoding {
+	e := &encoding{escape: escape}
+	for c := range 256 {
+		e.set[c] = c < 0x20 && !(tabOK && c == '\t') || c == 0x7f || c > 0x7f && !highOK
 	}
+	for i := range len(special) {
+		e.set[special[i]] = true
+	}
+	return e
 }
 
-// encodeLog makes dst[start:] safe for a log line: control characters, what
-// is not ASCII and, as #XX, '"', '#', '{', '|', '}'. Nothing is copied while
-// there is nothing to escape.
-func encodeLog(dst []byte, start int, escape, httpEncode, quote bool) []byte {
+var (
+	// plainText writes text as it is.
+	plainText = &encoding{}
+	// urlText is for request lines, captureText for captured headers.
+	urlText     = newEncoding('#', "\"#", false, false)
+	captureText = newEncoding('#', "\"#{|}", false, false)
+	// headerText is for samples in messages: what a header cannot hold.
+	headerText = newEncoding('%', "", true, true)
+)
+
+// apply writes dst[start:] anew with the bytes of the set encoded; with
+// backslash, also those that RFC 5424 has escaped. Nothing is copied where
+// there is nothing to do.
+func (e *encoding) apply(dst []byte, start int, backslash bool) []byte {
 	i := start
-	for ; i < len(dst); i++ {
-		if mustEncode(dst[i], escape, httpEncode, quote) {
-			break
-		}
+	for i < len(dst) && !e.set[dst[i]] && !(backslash && isRFC5424(dst[i])) {
+		i++
 	}
 	if i == len(dst) {
 		return dst
@@ -56,42 +52,48 @@ func encodeLog(dst []byte, start int, escape, httpEncode, quote bool) []byte {
 	dst = dst[:i]
 	for _, c := range raw {
 		switch {
-		case !mustEncode(c, escape, httpEncode, quote):
-			dst = append(dst, c)
-		case escape:
-			if c == '"' || c == '\\' || c == ']' {
-				dst = append(dst, '\\', c)
-			} else {
-				dst = append(dst, '#', upperHex[c>>4], upperHex[c&15])
-			}
-		case httpEncode:
-			dst = append(dst, '%', upperHex[c>>4], upperHex[c&15])
+		case e.set[c]:
+			dst = append(dst, e.escape, upperHex[c>>4], upperHex[c&15])
+		case backslash && isRFC5424(c):
+			dst = append(dst, '\\', c)
 		default:
-			dst = append(dst, '#', upperHex[c>>4], upperHex[c&15])
+			dst = append(dst, c)
 		}
 	}
 	return dst
 }
 
-func mustEncode(c byte, escape, httpEncode, quote bool) bool {
-	if c < 0x20 || c >= 0x7f {
-		return true
-	}
-	switch {
-	case escape:
-		return c == '"' || c == '\\' || c == ']'
-	case httpEncode:
-		return httpReserved[c]
-	}
-	return c == '"' || c == '#' || c == '{' || c == '|' || c == '}'
+func isRFC5424(c byte) bool { return c == '"' || c == '\\' || c == ']' }
+
+// aliasText adds an alias that prints text; "-" where it is empty.
+func aliasText(name, help string, enc *encoding, f func(dst []byte, tx *Tx) []byte) {
+	aliasIndex[name] = &aliasSpec{Keyword{Name: name, Phases: phaseStream, Out: "string", Help: help, Section: "log-format"},
+		func(c *Compiler, p *model.FormatPart, phase Phase) formatPart { return textPart(p, phase, enc, f) }}
 }
 
-var httpReserved = func() (t [128]bool) {
-	for _, c := range `"#{|}<>\^` + "`" {
-		t[c] = true
+// textPart applies the flags of a part to what f appends.
+func textPart(p *model.FormatPart, phase Phase, enc *encoding, f func(dst []byte, tx *Tx) []byte) formatPart {
+	quote, backslash, mandatory := p.Quote, p.Escape, p.Mandatory || phase == PhaseLog
+	if p.HTTPEncode {
+		enc = headerText
 	}
-	return t
-}()
+	return func(dst []byte, tx *Tx) []byte {
+		if quote {
+			dst = append(dst, '"')
+		}
+		start := len(dst)
+		dst = f(dst, tx)
+		if len(dst) > start {
+			dst = enc.apply(dst, start, backslash)
+		} else if mandatory && !quote {
+			dst = append(dst, '-')
+		}
+		if quote {
+			dst = append(dst, '"')
+		}
+		return dst
+	}
+}
 
 // aliasInt adds an alias that prints a number.
 func aliasInt(name, help string, f func(tx *Tx) int64) {
@@ -134,7 +136,7 @@ func aliasAddr(name, help string, of func(tx *Tx) netip.AddrPort, unix bool) {
 			if p.Hex {
 				return func(dst []byte, tx *Tx) []byte { return appendHex(dst, of(tx).Addr().Unmap().AsSlice()) }
 			}
-			return textPart(p, func(dst []byte, tx *Tx) []byte {
+			return textPart(p, phase, plainText, func(dst []byte, tx *Tx) []byte {
 				a := of(tx)
 				if !a.IsValid() {
 					if unix && tx.Conn != nil && tx.Conn.UnixSrc != "" {
@@ -202,7 +204,7 @@ func init() {
 	aliasPort("sp", "server port", func(tx *Tx) netip.AddrPort { return tx.ServerAddr })
 
 	host, _ := os.Hostname()
-	aliasText("H", "name of this machine", phaseStream, func(dst []byte, tx *Tx) []byte { return append(dst, host...) })
+	aliasText("H", "name of this machine", plainText, func(dst []byte, tx *Tx) []byte { return append(dst, host...) })
 	aliasHexInt("pid", "process number", func(tx *Tx) uint32 {
 		if tx.Log.Pid != 0 {
 			return uint32(tx.Log.Pid)
@@ -211,22 +213,22 @@ func init() {
 	})
 	aliasHexInt("rt", "number of the request", func(tx *Tx) uint32 { return tx.Log.RequestCounter })
 	aliasInt("lc", "log counter", func(tx *Tx) int64 { return int64(tx.Log.RequestCounter) })
-	aliasText("ID", "unique id", phaseStream, func(dst []byte, tx *Tx) []byte { return append(dst, tx.Log.UniqueID...) })
-	aliasText("f", "frontend", phaseStream, func(dst []byte, tx *Tx) []byte { return append(dst, tx.frontendName()...) })
-	aliasText("ft", "frontend, with ~ for TLS", phaseStream, func(dst []byte, tx *Tx) []byte {
+	aliasText("ID", "unique id", plainText, func(dst []byte, tx *Tx) []byte { return append(dst, tx.Log.UniqueID...) })
+	aliasText("f", "frontend", plainText, func(dst []byte, tx *Tx) []byte { return append(dst, tx.frontendName()...) })
+	aliasText("ft", "frontend, with ~ for TLS", plainText, func(dst []byte, tx *Tx) []byte {
 		dst = append(dst, tx.frontendName()...)
 		if clientTLS(tx) != nil {
 			dst = append(dst, '~')
 		}
 		return dst
 	})
-	aliasText("b", "backend", phaseStream, func(dst []byte, tx *Tx) []byte {
+	aliasText("b", "backend", plainText, func(dst []byte, tx *Tx) []byte {
 		if tx.Backend != nil {
 			return append(dst, tx.Backend.Name...)
 		}
 		return append(dst, tx.frontendName()...)
 	})
-	aliasText("s", "server", phaseStream, func(dst []byte, tx *Tx) []byte {
+	aliasText("s", "server", plainText, func(dst []byte, tx *Tx) []byte {
 		if tx.Server != nil {
 			return append(dst, tx.Server.Name...)
 		}
@@ -261,7 +263,7 @@ func addHTTPAliases() {
 			return append(dst, f(m, u, v)...)
 		}
 	}
-	aliasText("r", "request line", phaseStream, func(dst []byte, tx *Tx) []byte {
+	aliasText("r", "request line", urlText, func(dst []byte, tx *Tx) []byte {
 		if tx.Log.BadRequest != nil {
 			return append(dst, tx.Log.BadRequest...)
 		}
@@ -272,12 +274,12 @@ func addHTTPAliases() {
 		dst = append(append(dst, m...), ' ')
 		return append(append(append(dst, u...), ' '), v...)
 	})
-	aliasText("HM", "method", phaseStream, line(func(m, u, v []byte) []byte { return m }))
-	aliasText("HU", "request target", phaseStream, line(func(m, u, v []byte) []byte { return u }))
-	aliasText("HV", "HTTP version", phaseStream, line(func(m, u, v []byte) []byte { return v }))
-	aliasText("HP", "path", phaseStream, line(func(m, u, v []byte) []byte { return pathOrTarget(u) }))
-	aliasText("HPO", "path", phaseStream, line(func(m, u, v []byte) []byte { return pathOf(u) }))
-	aliasText("HQ", "query, with its question mark", phaseStream, line(func(m, u, v []byte) []byte {
+	aliasText("HM", "method", urlText, line(func(m, u, v []byte) []byte { return m }))
+	aliasText("HU", "request target", urlText, line(func(m, u, v []byte) []byte { return u }))
+	aliasText("HV", "HTTP version", urlText, line(func(m, u, v []byte) []byte { return v }))
+	aliasText("HP", "path", urlText, line(func(m, u, v []byte) []byte { return pathOrTarget(u) }))
+	aliasText("HPO", "path", urlText, line(func(m, u, v []byte) []byte { return pathOf(u) }))
+	aliasText("HQ", "query, with its question mark", urlText, line(func(m, u, v []byte) []byte {
 		_, _, q := splitTarget(u)
 		return q
 	}))
@@ -287,8 +289,8 @@ func addHTTPAliases() {
 		}
 		return strconv.AppendInt(dst, int64(tx.Log.Status), 10)
 	})
-	aliasText("CC", "captured request cookie", phaseStream, func(dst []byte, tx *Tx) []byte { return append(dst, tx.Log.ReqCookie...) })
-	aliasText("CS", "captured response cookie", phaseStream, func(dst []byte, tx *Tx) []byte { return append(dst, tx.Log.ResCookie...) })
+	aliasText("CC", "captured request cookie", plainText, func(dst []byte, tx *Tx) []byte { return append(dst, tx.Log.ReqCookie...) })
+	aliasText("CS", "captured response cookie", plainText, func(dst []byte, tx *Tx) []byte { return append(dst, tx.Log.ResCookie...) })
 	aliasIndex["hr"] = captureAlias("hr", "captured request headers in braces", false)
 	aliasIndex["hs"] = captureAlias("hs", "captured response headers in braces", true)
 	aliasIndex["hrl"] = captureListAlias("hrl", "captured request headers, one by one", false)
@@ -324,7 +326,7 @@ func captureAlias(name, help string, res bool) *aliasSpec {
 						dst = append(dst, '|')
 					}
 					start := len(dst)
-					dst = encodeLog(append(dst, v...), start, p.Escape, p.HTTPEncode, p.Quote)
+					dst = captureText.apply(append(dst, v...), start, p.Escape)
 				}
 				return quoteIf(append(dst, '}'), p.Quote)
 			}
@@ -351,7 +353,7 @@ func captureListAlias(name, help string, res bool) *aliasSpec {
 					if len(v) == 0 && !p.Quote {
 						dst = append(dst, '-')
 					} else {
-						dst = encodeLog(append(dst, v...), start, p.Escape, p.HTTPEncode, p.Quote)
+						dst = captureText.apply(append(dst, v...), start, p.Escape)
 					}
 					dst = quoteIf(dst, p.Quote)
 				}
@@ -361,13 +363,13 @@ func captureListAlias(name, help string, res bool) *aliasSpec {
 }
 
 func addTLSAliases() {
-	aliasText("sslc", "TLS cipher", phaseStream, func(dst []byte, tx *Tx) []byte {
+	aliasText("sslc", "TLS cipher", plainText, func(dst []byte, tx *Tx) []byte {
 		if st := clientTLS(tx); st != nil {
 			return append(dst, cipherName(st.CipherSuite)...)
 		}
 		return dst
 	})
-	aliasText("sslv", "TLS version", phaseStream, func(dst []byte, tx *Tx) []byte {
+	aliasText("sslv", "TLS version", plainText, func(dst []byte, tx *Tx) []byte {
 		if st := clientTLS(tx); st != nil {
 			return append(dst, tlsVersionName(st.Version)...)
 		}

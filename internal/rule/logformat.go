@@ -56,21 +56,20 @@ func (c *Compiler) formatAlias(p *model.FormatPart, phase Phase) formatPart {
 	return a.build(c, p, phase)
 }
 
-// formatExpr compiles %[…]. A sample that does not exist prints nothing, or
-// "-" in log lines.
+// formatExpr compiles %[…]. In messages, a sample that does not exist prints
+// nothing, and bytes that a header cannot hold are encoded; in log lines, it
+// prints "-".
 func (c *Compiler) formatExpr(p *model.FormatPart, phase Phase) formatPart {
 	e := c.Expr(p.Expr, phase)
-	fn := castTo(e.fn, e.out, KindString)
-	log := phase == PhaseLog
-	if !log && !p.Quote && !p.Escape && !p.HTTPEncode {
-		return func(dst []byte, tx *Tx) []byte {
-			tx.cur = cursor{}
-			v, ok := fn(tx)
-			if !ok {
-				return dst
-			}
-			return append(dst, v.Bytes...)
-		}
+	fn, raw := castTo(e.fn, e.out, KindString), e.fn
+	enc := headerText
+	if phase == PhaseLog {
+		enc = plainText
+	}
+	if p.Hex {
+		fn = castTo(castTo(e.fn, e.out, KindBinary), KindBinary, KindString)
+	} else if e.out == KindBinary {
+		fn = raw
 	}
 	sample := func(dst []byte, tx *Tx) []byte {
 		tx.cur = cursor{}
@@ -80,16 +79,11 @@ func (c *Compiler) formatExpr(p *model.FormatPart, phase Phase) formatPart {
 		}
 		return append(dst, v.Bytes...)
 	}
-	if log {
-		return textPart(p, sample)
+	if p.Quote || p.Escape || p.HTTPEncode || p.Mandatory || phase == PhaseLog {
+		return textPart(p, phase, enc, sample)
 	}
 	return func(dst []byte, tx *Tx) []byte {
-		dst = quoteIf(dst, p.Quote)
 		start := len(dst)
-		dst = sample(dst, tx)
-		if p.Escape || p.HTTPEncode {
-			dst = encodeLog(dst, start, p.Escape, p.HTTPEncode, p.Quote)
-		}
-		return quoteIf(dst, p.Quote)
+		return headerText.apply(sample(dst, tx), start, false)
 	}
 }

@@ -18,6 +18,7 @@ type Regex struct {
 	fromHead bool
 	toTail   bool
 	plain    bool
+	anchored bool // matches at the beginning only
 }
 
 // RegexError says where in an expression something cannot be used.
@@ -52,7 +53,7 @@ func CompileRegex(expr string, ignoreCase bool) (*Regex, error) {
 		}
 		return nil, &RegexError{expr, -1, reason}
 	}
-	r := &Regex{re: re}
+	r := &Regex{re: re, anchored: strings.HasPrefix(expr, "^")}
 	if !ignoreCase {
 		r.specialise(text)
 	}
