@@ -2,9 +2,11 @@ package haproxy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"evenkeel/internal/model"
+	"evenkeel/internal/rule"
 )
 
 // formatContext says where a format will be evaluated.
@@ -195,79 +197,10 @@ func (r *formatReader) setFlag(flag string, pos model.Pos, flags *formatFlags, a
 	return nil
 }
 
-// formatAlias is one %name of log formats.
-type formatAlias struct {
-	name string
-	http bool // it means something in HTTP mode only
-	help string
-}
-
-// formatAliases are those of section 8.2.6 of HAProxy's manual.
-var formatAliases = []formatAlias{
-	{"o", false, "applies its flags to all that follow"},
-	{"B", false, "bytes from server to client"},
-	{"CC", true, "captured request cookie"},
-	{"CS", true, "captured response cookie"},
-	{"H", false, "host name"},
-	{"HM", true, "HTTP method"},
-	{"HP", true, "request URI without query string"},
-	{"HPO", true, "path only"},
-	{"HQ", true, "query string"},
-	{"HU", true, "request URI"},
-	{"HV", true, "HTTP version"},
-	{"ID", false, "unique id"},
-	{"ST", false, "status"},
-	{"T", false, "date, UTC"},
-	{"Ta", true, "active time of the request"},
-	{"Tc", false, "time to connect to the server"},
-	{"Td", false, "time to transfer the data"},
-	{"Th", false, "time of the handshakes"},
-	{"Ti", true, "idle time before the request"},
-	{"Tl", false, "date, local time"},
-	{"Tq", true, "Th + Ti + TR"},
-	{"TR", true, "time to receive the request"},
-	{"Tr", true, "the server's response time"},
-	{"Ts", false, "date, seconds since 1970"},
-	{"Tt", false, "total time"},
-	{"Tu", false, "total time as the user sees it"},
-	{"Tw", false, "time in queues"},
-	{"U", false, "bytes from client to server"},
-	{"ac", false, "connections of the process"},
-	{"b", false, "backend"},
-	{"bc", false, "connections of the backend"},
-	{"bi", false, "source address towards the server"},
-	{"bp", false, "source port towards the server"},
-	{"bq", false, "length of the backend's queue"},
-	{"ci", false, "client address"},
-	{"cp", false, "client port"},
-	{"f", false, "frontend"},
-	{"fc", false, "connections of the frontend"},
-	{"fi", false, "address that was connected to"},
-	{"fp", false, "port that was connected to"},
-	{"ft", false, "frontend, with ~ for TLS"},
-	{"hr", false, "captured request headers"},
-	{"hrl", false, "captured request headers, CLF style"},
-	{"hs", false, "captured response headers"},
-	{"hsl", false, "captured response headers, CLF style"},
-	{"lc", false, "the frontend's log counter"},
-	{"ms", false, "milliseconds of the accept date"},
-	{"pid", false, "process id"},
-	{"r", true, "request line"},
-	{"rc", false, "retries"},
-	{"rt", false, "request counter"},
-	{"s", false, "server"},
-	{"sc", false, "connections of the server"},
-	{"si", false, "server address"},
-	{"sp", false, "server port"},
-	{"sq", false, "length of the server's queue"},
-	{"sslc", false, "TLS cipher"},
-	{"sslv", false, "TLS version"},
-	{"t", false, "accept date with milliseconds"},
-	{"tr", true, "date of the request with milliseconds"},
-	{"trg", true, "date of the request, UTC"},
-	{"trl", true, "date of the request, local time"},
-	{"ts", false, "termination state"},
-	{"tsc", true, "termination state with cookie status"},
+// httpAliases are those that mean something in HTTP mode only (section 8.2.6
+// of HAProxy's manual, restriction H).
+var httpAliases = []string{
+	"CC", "CS", "HM", "HP", "HPO", "HQ", "HU", "HV", "Ta", "Ti", "Tq", "TR", "Tr", "r", "tr", "trg", "trl", "tsc",
 }
 
 // oldAliases are the names of HAProxy 1.5's first versions.
@@ -288,18 +221,15 @@ func (r *formatReader) alias(part *model.FormatPart) error {
 		name = modern
 	}
 	part.Alias = name
+	if _, ok := rule.LookupAlias(name); ok {
+		if r.noHTTP && slices.Contains(httpAliases, name) {
+			return reservedAlias(part)
+		}
+		return nil
+	}
 	var names []string
-	for i := range formatAliases {
-		if formatAliases[i].name == name {
-			if formatAliases[i].http && r.noHTTP {
-				return reservedAlias(part)
-			}
-			return nil
-		}
-		names = append(names, formatAliases[i].name)
-		if len(name) > 2 && strings.HasPrefix(name, formatAliases[i].name) {
-			names = append(names, formatAliases[i].name)
-		}
+	for _, k := range rule.Aliases() {
+		names = append(names, k.Name)
 	}
 	cure := percentCure
 	if best := closest(name, names); best != "" {
@@ -324,18 +254,9 @@ func (p *parser) checkLogFormats() {
 			continue
 		}
 		for i := range f.Parts {
-			if httpAlias(f.Parts[i].Alias) {
+			if slices.Contains(httpAliases, f.Parts[i].Alias) {
 				p.report(f.Pos, reservedAlias(&f.Parts[i]))
 			}
 		}
 	}
-}
-
-func httpAlias(name string) bool {
-	for i := range formatAliases {
-		if formatAliases[i].name == name {
-			return formatAliases[i].http
-		}
-	}
-	return false
 }

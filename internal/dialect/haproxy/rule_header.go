@@ -1,6 +1,8 @@
 package haproxy
 
 import (
+	"strings"
+
 	"evenkeel/internal/model"
 )
 
@@ -20,9 +22,21 @@ func (a *actionArgs) nameAndValue() (name, value *model.Format, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	a.checkHeaderName(w[0])
 	name = model.Literal(w[0].Pos, w[0].Text)
 	value, err = a.formatOf(w[1])
 	return name, value, err
+}
+
+// checkHeaderName warns of a name that RFC 9110 does not allow: HAProxy sends it
+// as it is.
+func (a *actionArgs) checkHeaderName(w word) {
+	for i := 0; i < len(w.Text); i++ {
+		if c := w.Text[i]; !isAlpha(c) && !isDigit(c) && !strings.ContainsRune("!#$%&'*+-.^_`|~", rune(c)) {
+			a.p.warnf(w.at(i), "use letters, digits and '-'", "character '%c' is not permitted in header name '%s'", c, w.Text)
+			return
+		}
+	}
 }
 
 func parseSetHeader(a *actionArgs) (model.Action, error) {

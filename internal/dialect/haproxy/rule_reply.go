@@ -150,6 +150,7 @@ func (r *replyReader) header(w word) error {
 		return r.a.missing("'hdr' expects <name> and <value> as arguments")
 	}
 	name, value := r.a.next(), r.a.next()
+	r.a.checkHeaderName(name)
 	f, err := r.a.formatOf(value)
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"evenkeel/internal/model"
+	"evenkeel/internal/rule"
 )
 
 // ruleset is a bit for each kind of rule line.
@@ -184,8 +185,8 @@ func describeActions() []Keyword {
 func describeRules() []Keyword {
 	out := describeActions()
 	out = append(out, describePredefined()...)
-	for _, a := range formatAliases {
-		out = append(out, Keyword{Name: "log-format %" + a.name, Sections: secAny.names(), Help: a.help, Status: statusOK.String()})
+	for _, a := range rule.Aliases() {
+		out = append(out, Keyword{Name: "log-format %" + a.Name, Sections: secAny.names(), Help: a.Help, Status: statusOK.String()})
 	}
 	return out
 }

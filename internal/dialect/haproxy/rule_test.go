@@ -1,6 +1,9 @@
 package haproxy
 
 import (
+	"os"
+	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -103,6 +106,40 @@ func TestLegacyAdviceIsReadable(t *testing.T) {
 		k.Parse(p, words)
 		if len(p.diags) > 0 {
 			t.Errorf("%s: the modern line %s: %v", line, modern, p.diags)
+		}
+	}
+}
+
+// Every type of action that the model has can be written in this language,
+// or is named here with the reason.
+func TestEveryModelActionCanBeWritten(t *testing.T) {
+	seen := map[string]bool{
+		"model.ActionDoNothing":     true, // for other languages
+		"model.ActionLegacyDelete":  true, // reqdel
+		"model.ActionLegacyReplace": true, // reqrep
+		"model.ActionLegacyVerdict": true, // reqdeny
+	}
+	for _, name := range []string{"header", "uri", "reply", "verdict", "variable", "connection", "stream", "pattern"} {
+		for _, c := range readGolden(t, "testdata/rules/"+name+".golden") {
+			cfg, _ := Parse([]File{{Name: "f", Data: []byte("listen x\nmode http\n" + c.input + "\n")}}, Options{
+				ReadFile: func(string) ([]byte, error) { return []byte("x"), nil },
+			})
+			for _, p := range cfg.Proxies {
+				for _, r := range rulesets {
+					for _, rule := range *r.list(p) {
+						seen[reflect.TypeOf(rule.Action).String()] = true
+					}
+				}
+			}
+		}
+	}
+	source, err := os.ReadFile("../../model/rule.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`func \((Action\w+)\) isAction`).FindAllStringSubmatch(string(source), -1) {
+		if !seen["model."+m[1]] {
+			t.Errorf("%s is in no golden file", m[1])
 		}
 	}
 }
