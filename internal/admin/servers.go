@@ -168,7 +168,7 @@ func first(args []string) string {
 func setWeight(c *Call, s *pool.Server, args []string) {
 	w := first(args)
 	if w == "" {
-		c.Fail("Require <weight> or <weight%%>.")
+		c.Fail("%s", "Require <weight> or <weight%>.")
 		return
 	}
 	digits, relative := strings.CutSuffix(w, "%")

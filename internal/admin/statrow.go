@@ -239,7 +239,7 @@ func serverRow(b *pool.Snapshot, s *pool.ServerSnapshot) *Row {
 func (r *Row) check(k *pool.CheckSnapshot, status, code, duration, last, desc, rise int) {
 	c := &r.Cells
 	c[status], c[desc] = optional(k.Status), optional(k.Desc)
-	if k.HTTPCode > 0 {
+	if k.Code >= pool.CheckL7OK {
 		c[code] = U32(k.HTTPCode)
 	}
 	if k.Code > pool.CheckInit {
