@@ -169,8 +169,10 @@ type ServerCheck struct {
 	TLS                         *bool         // check-ssl, no-check-ssl; nil: as the server, unless addr or port is given
 	SendProxy                   bool
 	SNI, ALPN, Proto            string
-	ViaSOCKS4                   bool
-	ReuseNotSupported           bool
+	// TLSParams are the TLS settings of the line, `ssl` or not: those of checks.
+	TLSParams         *ServerTLS
+	ViaSOCKS4         bool
+	ReuseNotSupported bool
 }
 
 // AgentCheck is the agent-* parameters of one server line.

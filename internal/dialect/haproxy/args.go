@@ -83,10 +83,10 @@ func (p *parser) duration(name string, w word, unit time.Duration) (time.Duratio
 		end++
 	}
 	scale := unit
-	if end < len(s) {
+	if end < len(s) || end == 0 {
 		u, ok := timeUnits[s[end:]]
-		if !ok {
-			p.errorf(w.at(end), "write a number and us, ms, s, m, h or d, such as 30s", "'%s': unexpected character '%c' in '%s'", name, s[end], s)
+		if !ok || end == 0 {
+			p.errorf(w.at(end), "write a number and us, ms, s, m, h or d, such as 30s", "'%s': unexpected character '%c' in '%s'", name, s[min(end, len(s)-1)], s)
 			return 0, false
 		}
 		scale = u
@@ -97,9 +97,9 @@ func (p *parser) duration(name string, w word, unit time.Duration) (time.Duratio
 		return 0, false
 	}
 	d := time.Duration(n) * scale
-	if d > 0 && d < time.Millisecond && unit >= time.Millisecond {
-		p.errorf(w.Pos, "the shortest time that is not 0 is 1 ms", "timer underflow in argument '%s' to '%s'", s, name)
-		return 0, false
+	if unit >= time.Millisecond {
+		// Times are whole milliseconds, and one that is not 0 never becomes 0.
+		d = (d + time.Millisecond - 1).Truncate(time.Millisecond)
 	}
 	return d, true
 }

@@ -15,7 +15,20 @@ var backendKeywords = []*keyword{
 	{Name: "server-template", Args: "PREFIX NUMBER|RANGE ADDRESS[:PORT] [PARAMETER…]", Sections: secBackend | secListen, Foreign: true, Help: "several servers alike", Parse: parseServerTemplate},
 	px("balance", "ALGORITHM [PARAMETER…]", secBE, "how a server is chosen", parseBalance),
 	px("hash-type", "METHOD [FUNCTION [avalanche]]", secBE, "how hashes choose a server", parseHashType),
-	pxInt("hash-balance-factor", secBE, "percent of the mean load that a server may reach; 0: no bound", 0, func(x *model.Proxy) *int { return &x.Backend.HashBalanceFactor }),
+	px("hash-balance-factor", "PERCENT", secBE, "percent of the mean load that a server may reach; 0: no bound", func(p *parser, w []word) {
+		v, ok := p.need(w, 1, "an integer")
+		if !ok {
+			return
+		}
+		n, ok := p.number("hash-balance-factor", v, 0, math.MaxInt32)
+		if ok && n > 0 && n <= 100 {
+			p.errorf(v.Pos, "write 0, or a number above 100 such as 150", "'hash-balance-factor' must be 0 or greater than 100.")
+			return
+		}
+		if ok {
+			p.proxy.Backend.HashBalanceFactor = n
+		}
+	}),
 	px("cookie", "NAME [insert|rewrite|prefix] [indirect] [nocache] …", secBE, "keep clients on their server", parseCookie),
 	pxString("dynamic-cookie-key", "KEY", secBE, "secret of dynamic cookies", func(x *model.Proxy) *string { return &x.Backend.DynamicCookieKey }),
 	pxInt("fullconn", secBE, "load at which minconn reaches maxconn", 0, func(x *model.Proxy) *int { return &x.Backend.FullConn }),
@@ -34,6 +47,10 @@ var backendKeywords = []*keyword{
 		s, n, ok := p.source(w)
 		if ok && n < len(w) {
 			p.errorf(w[n].Pos, "", "'source' only supports optional keywords 'interface' and 'usesrc'")
+			return
+		}
+		if ok && s.PortLo != s.PortHi {
+			p.errorf(w[1].Pos, "write the range on the server lines: source "+w[1].Text, "'source %s' : port range not permitted here", w[1].Text)
 			return
 		}
 		if ok {

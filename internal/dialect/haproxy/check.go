@@ -23,14 +23,8 @@ type checkState struct {
 
 // chk makes an entry for an option that chooses the protocol of checks.
 func chk(name, args string, kind model.CheckKind, help string, read func(p *parser, w []word, c *model.Check) bool) *keyword {
-	return optDo(name, args, secBE, help, true, func(p *parser, w []word) {
+	return optDo(name, args, secBE, help, false, func(p *parser, w []word) {
 		c := &p.proxy.Backend.Check
-		if p.negated || p.defaulted {
-			if c.Kind == kind {
-				*c = model.Check{}
-			}
-			return
-		}
 		next := model.Check{Pos: w[0].Pos, Kind: kind, Steps: c.Steps, DisableOn404: c.DisableOn404, SendState: c.SendState}
 		if kind != c.Kind && len(c.Steps) > 0 && p.state.check.inherited {
 			next.Steps = nil
@@ -43,7 +37,7 @@ func chk(name, args string, kind model.CheckKind, help string, read func(p *pars
 }
 
 var checkKeywords = []*keyword{
-	noNo(chk("httpchk", "[[METHOD] URI [VERSION]]", model.CheckHTTP, "checks speak HTTP", readHTTPCheck)),
+	chk("httpchk", "[[METHOD] URI [VERSION]]", model.CheckHTTP, "checks speak HTTP", readHTTPCheck),
 	chk("tcp-check", "", model.CheckTCP, "checks follow the tcp-check lines", nil),
 	chk("ssl-hello-chk", "", model.CheckSSLHello, "checks send an SSLv3 hello", nil),
 	chk("smtpchk", "[HELO|EHLO DOMAIN]", model.CheckSMTP, "checks speak SMTP", readSMTPCheck),
@@ -55,8 +49,6 @@ var checkKeywords = []*keyword{
 	px("http-check", "connect|send|expect|send-state|disable-on-404|set-var|unset-var|comment …", secBE, "one step of HTTP checks", parseHTTPCheck),
 	px("tcp-check", "connect|send|send-binary|expect|set-var|unset-var|comment …", secBE, "one step of TCP checks", parseTCPCheck),
 }
-
-func noNo(k *keyword) *keyword { k.No = false; return k }
 
 // readHTTPCheck reads `option httpchk [METHOD] URI [VERSION]`. Old files put
 // headers behind the version, with \r\n between them.

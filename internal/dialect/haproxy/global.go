@@ -17,10 +17,29 @@ func g(name, args, help string, parse func(p *parser, w []word)) *keyword {
 // gString makes an entry whose single argument is kept as it is.
 func gString(name, args, help string, field func(*model.Global) *string) *keyword {
 	return g(name, args, help, func(p *parser, w []word) {
-		if v, ok := p.need(w, 1, args); ok && !p.tooMany(w, 1) {
+		if v, ok := p.need(w, 1, args); ok && !p.tooMany(w, 1) && p.firstOf(w[0]) {
 			*field(&p.cfg.Global) = v.Text
 		}
 	})
+}
+
+// firstWins are the keywords that keep their first value when global sections
+// add up.
+var firstWins = []string{
+	"user", "group", "uid", "gid", "chroot", "pidfile", "maxconn", "maxconnrate", "maxsessrate", "maxsslrate", "maxpipes", "ulimit-n",
+}
+
+// firstOf says whether a value counts, and warns if an earlier one does.
+func (p *parser) firstOf(name word) bool {
+	if !contains(firstWins, name.Text) {
+		return true
+	}
+	if old, ok := p.given[name.Text]; ok {
+		p.warnf(name.Pos, "take one of the two lines out", "'%s' already specified at %s:%d. Continuing with the first", name.Text, old.File, old.Line)
+		return false
+	}
+	p.given[name.Text] = name.Pos
+	return true
 }
 
 // gFlag makes an entry without arguments.
@@ -39,7 +58,7 @@ func gInt(name, help string, lo, hi int, field func(*model.Global) *int) *keywor
 		if !ok || p.tooMany(w, 1) {
 			return
 		}
-		if n, ok := p.number(name, v, lo, hi); ok {
+		if n, ok := p.number(name, v, lo, hi); ok && p.firstOf(w[0]) {
 			*field(&p.cfg.Global) = n
 		}
 	})
@@ -61,8 +80,16 @@ func gTime(name, help string, field func(*model.Global) *time.Duration) *keyword
 var globalKeywords = []*keyword{
 	gString("user", "NAME", "the user to become after start", func(g *model.Global) *string { return &g.User }),
 	gString("group", "NAME", "the group to become after start", func(g *model.Global) *string { return &g.Group }),
-	g("uid", "NUMBER", "the user to become, by number", func(p *parser, w []word) { p.id(w, &p.cfg.Global.UID) }),
-	g("gid", "NUMBER", "the group to become, by number", func(p *parser, w []word) { p.id(w, &p.cfg.Global.GID) }),
+	g("uid", "NUMBER", "the user to become, by number", func(p *parser, w []word) {
+		if p.firstOf(w[0]) {
+			p.id(w, &p.cfg.Global.UID)
+		}
+	}),
+	g("gid", "NUMBER", "the group to become, by number", func(p *parser, w []word) {
+		if p.firstOf(w[0]) {
+			p.id(w, &p.cfg.Global.GID)
+		}
+	}),
 	gString("chroot", "DIR", "the directory to shut the worker in", func(g *model.Global) *string { return &g.Chroot }),
 	gFlag("daemon", "go to the background", func(g *model.Global) *bool { return &g.Daemon }),
 	g("master-worker", "[no-exit-on-failure]", "a keeper process watches over the worker", parseMasterWorker),

@@ -86,7 +86,8 @@ type parser struct {
 	origin      string // directory of default-path origin
 	unix        unixDefaults
 
-	warned map[string]bool // warnings that are given once
+	given  map[string]model.Pos // keywords of which the first counts
+	warned map[string]bool      // warnings that are given once
 	conds  condStack
 }
 
@@ -120,6 +121,7 @@ func newParser(opt Options) *parser {
 		opt:    opt,
 		env:    newEnvironment(opt.Env),
 		warned: map[string]bool{},
+		given:  map[string]model.Pos{},
 	}
 }
 

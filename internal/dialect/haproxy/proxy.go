@@ -2,6 +2,7 @@ package haproxy
 
 import (
 	"math"
+	"slices"
 	"strings"
 
 	"evenkeel/internal/model"
@@ -89,6 +90,7 @@ var proxyKeywords = []*keyword{
 	px("errorloc", "STATUS URL", secAny, "redirect in place of an error message (302)", parseErrorLoc),
 	px("errorloc302", "STATUS URL", secAny, "redirect in place of an error message (302)", parseErrorLoc),
 	px("errorloc303", "STATUS URL", secAny, "redirect in place of an error message (303)", parseErrorLoc),
+	px("http-error", "status CODE …", secAny, "a reply in place of an error message", parseHTTPError),
 	px("errorfiles", "NAME [STATUS…]", secAny, "take error files from an http-errors section", parseErrorFiles),
 	px("backlog", "NUMBER", secFE, "connections that wait to be accepted", func(p *parser, w []word) {
 		v, ok := p.need(w, 1, "a limit for the listening queue")
@@ -183,10 +185,11 @@ func (p *parser) errorStatus(keyword string, w word) (int, bool) {
 
 // parseErrorFile remembers the name; plan reads the file.
 func parseErrorFile(p *parser, w []word) {
-	if len(w) != 3 {
+	if len(w) < 3 {
 		p.errorf(w[0].Pos, "write 'errorfile 503 /path/to/503.http'", "errorfile : expects <status_code> and <file> as arguments.")
 		return
 	}
+	p.ignored(w, 3)
 	status, ok := p.errorStatus("errorfile", w[1])
 	if !ok {
 		return
@@ -200,10 +203,11 @@ func parseErrorFile(p *parser, w []word) {
 }
 
 func parseErrorLoc(p *parser, w []word) {
-	if len(w) != 3 {
+	if len(w) < 3 {
 		p.errorf(w[0].Pos, "write '"+w[0].Text+" 503 http://…'", "%s : expects <status_code> and <url> as arguments.", w[0].Text)
 		return
 	}
+	p.ignored(w, 3)
 	status, ok := p.errorStatus(w[0].Text, w[1])
 	if !ok {
 		return
@@ -216,6 +220,33 @@ func parseErrorLoc(p *parser, w []word) {
 		Pos: w[2].Pos, Status: code,
 		Headers: []model.HeaderFormat{{Pos: w[2].Pos, Name: "location", Value: model.Literal(w[2].Pos, w[2].Text)}},
 	}}
+}
+
+// ignored warns of words from place n on, which HAProxy does not look at.
+func (p *parser) ignored(w []word, n int) {
+	if len(w) > n {
+		p.warnf(w[n].Pos, "take it out", "'%s' takes %d arguments: '%s' is ignored", w[0].Text, n-1, w[n].Text)
+	}
+}
+
+// parseHTTPError reads `http-error status CODE …`: the reply of http-request
+// return in place of an error message.
+func parseHTTPError(p *parser, w []word) {
+	a := &actionArgs{p: p, set: setHTTPResponse, name: w[0], words: w[1:], last: w[0], usage: "'http-error status CODE …'"}
+	r, err := parseReply(a, 0)
+	if err != nil {
+		p.report(w[0].Pos, err)
+		return
+	}
+	if a.more() {
+		p.errorf(a.words[0].Pos, "", "'http-error' : unknown keyword '%s'", a.words[0].Text)
+		return
+	}
+	if !slices.Contains(errorStatuses, r.Status) {
+		p.errorf(w[0].Pos, "write 'http-error status 503 …' with a status that errorfile knows", "'http-error' : expects 'status' with the status of an error message")
+		return
+	}
+	p.proxy.Errors[r.Status] = model.ErrorReply{Pos: w[0].Pos, Reply: r}
 }
 
 // parseErrorFiles refers to an http-errors section; plan copies its files.

@@ -113,7 +113,7 @@ func (p *parser) openDefaults(words []word) {
 		d.name = words[1].Text
 		p.checkName("defaults", words[1])
 		if old := p.defaultsNamed(d.name); old != nil && old.referenced {
-			p.errorf(words[1].Pos, "give it another name", "defaults section '%s' has the same name as the one declared at %s:%d, which is explicitly referenced", d.name, old.pos.File, old.pos.Line)
+			p.warnf(words[1].Pos, "give it another name", "defaults section '%s' has the same name as the one declared at %s:%d, which is explicitly referenced", d.name, old.pos.File, old.pos.Line)
 		}
 	}
 	p.tooMany(words, 1)
@@ -198,7 +198,7 @@ func (p *parser) legacyAddress(words []word) {
 		return
 	}
 	if p.section == secBackend {
-		p.tooMany(words, 1)
+		p.ignored(words, 2)
 		return
 	}
 	modern := "bind " + join(words[2:])

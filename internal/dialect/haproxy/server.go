@@ -35,6 +35,7 @@ func (d *serverDraft) finish() *model.Server {
 		fixVersions(&s.tls.Versions)
 		s.Server.TLS = &s.tls
 	}
+	s.Check.TLSParams = &s.tls
 	return &s.Server
 }
 
