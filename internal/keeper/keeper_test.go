@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
-		os.Exit(worker.Run(c, newEcho(os.Args[1]), worker.Options{Stderr: os.Stderr, SaveEvery: 10 * time.Millisecond}))
+		os.Exit(worker.Run(c, newEcho(os.Args[1]), worker.Options{Stderr: os.Stderr}))
 	case os.Getenv(roleVar) != "":
 		os.Exit(Run(testKeeper(os.Args[1:])))
 	}
@@ -86,6 +86,7 @@ type echo struct {
 	drained  chan struct{}
 	once     sync.Once
 	state    []byte
+	save     func() error
 }
 
 func newEcho(file string) *echo {
@@ -137,7 +138,7 @@ func (e *echo) Open(listen func(socket.Spec) (int, error)) error {
 }
 
 func (e *echo) Start(h worker.Handover) error {
-	e.state = h.State
+	e.state, e.save = h.State, h.Save
 	for _, fd := range e.fds {
 		f := os.NewFile(uintptr(fd), "listener")
 		l, err := net.FileListener(f)
@@ -191,6 +192,7 @@ func (e *echo) serve(c net.Conn) {
 				e.mu.Lock()
 				e.state = []byte("state-of-" + e.name)
 				e.mu.Unlock()
+				_ = e.save()
 			}
 			e.mu.Lock()
 			state := string(e.state)
@@ -325,7 +327,10 @@ const patience = 20 * time.Second
 func start(t *testing.T, config string, args ...string) *daemon {
 	t.Helper()
 	d := launch(t, config, args...)
-	d.await("a first worker", func() bool { return strings.HasPrefix(d.ask("hello"), "one ") })
+	d.await("a first worker", func() bool {
+		text, err := Status(d.cmd.Process.Pid)
+		return d.alive() && err == nil && strings.Contains(text, " worker ")
+	})
 	return d
 }
 
@@ -375,6 +380,16 @@ func (d *daemon) await(what string, ok func() bool) {
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
+}
+
+// alive fails the test when the keeper has ended.
+func (d *daemon) alive() bool {
+	select {
+	case <-d.exited:
+		d.t.Fatalf("the keeper ended: %v\n%s", d.cmd.ProcessState, d.output())
+	default:
+	}
+	return true
 }
 
 // ask opens a connection for one line; "" when that fails.

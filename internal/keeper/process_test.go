@@ -24,10 +24,12 @@ func TestKilledWorkerComesBackOnTheSameSockets(t *testing.T) {
 	p := press(addr)
 	for range 3 {
 		pid := d.workerPid()
+		killed := time.Now()
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
 		d.await("another worker", func() bool { n := d.workerPid(); return n != 0 && n != pid })
+		t.Logf("served again after %v", time.Since(killed))
 	}
 	served, failures := p.end()
 	if n := refused(failures); n > 0 {

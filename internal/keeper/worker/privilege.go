@@ -120,9 +120,15 @@ func setCapabilities(keep uint32) error {
 }
 
 // allThreads makes one call on every thread of the process: Linux keeps
-// these attributes by thread.
+// these attributes by thread. A binary built with cgo cannot, and makes it on
+// this thread alone: changing the user, which the C library does on all,
+// takes the capabilities from the others.
 func allThreads(call, a, b, c uintptr) error {
-	if _, _, e := syscall.AllThreadsSyscall(call, a, b, c); e != 0 {
+	_, _, e := syscall.AllThreadsSyscall(call, a, b, c)
+	if e == syscall.ENOTSUP {
+		_, _, e = syscall.RawSyscall(call, a, b, c)
+	}
+	if e != 0 {
 		return e
 	}
 	return nil

@@ -131,7 +131,7 @@ func (r *runner) start() error {
 	if err := settings.Privileges.Apply(); err != nil {
 		return err
 	}
-	if err := r.svc.Start(Handover{State: state}); err != nil {
+	if err := r.svc.Start(Handover{State: state, Save: func() error { return r.ctl.SaveState(r.svc.State()) }}); err != nil {
 		return err
 	}
 	return r.ctl.Ready(files.Snapshot())

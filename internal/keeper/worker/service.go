@@ -57,6 +57,10 @@ type Input struct {
 // Handover is what Start gets from the worker before.
 type Handover struct {
 	State []byte // nil at the first start
+	// Save keeps the present State for the case that this worker dies. That
+	// is done every second anyway; a change by hand (set server … state) is
+	// worth a call, which may come from any goroutine.
+	Save func() error
 }
 
 // RuntimeService is a Service with a runtime API. Runtime takes one client
