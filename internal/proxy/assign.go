@@ -248,20 +248,22 @@ func (st *stream) connectFailed(why string, timeout bool) {
 	st.dropServer()
 	st.connectErr = why
 	be := st.be
-	if st.srvSlot {
-		st.srvSlot = false
-		st.srv.p.Release(false)
-	}
 	if st.retriesLeft <= 0 || !be.retryOn.connFailure {
 		cause := byte('S')
 		if timeout {
 			cause = 's'
 		}
 		st.setTerm(cause, 'C')
-		st.errKind = pool.ErrConn
+		// The slot is kept until finish, so that the failure counts as this server's.
+		st.errKind, st.hana = pool.ErrConn, pool.HanaL4Err
 		st.fail(503)
 		return
 	}
+	if st.srvSlot {
+		st.srvSlot = false
+		st.srv.p.Release(false)
+	}
+	st.choice.Now = st.w.loop.Now()
 	st.retriesLeft--
 	st.retries++
 	if st.shouldRedispatch() {

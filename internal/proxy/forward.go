@@ -89,6 +89,9 @@ func (st *stream) appendRequestHead(b []byte) []byte {
 	case st.upgrade:
 		b = append(b, "Connection: upgrade\r\n"...)
 	case mode != model.KeepAlive && !st.be.opt.PretendKeepAlive:
+		if st.req.Version < message.HTTP11 {
+			break
+		}
 		b = append(b, "Connection: close\r\n"...)
 	case st.req.Version < message.HTTP11:
 		b = append(b, "Connection: keep-alive\r\n"...)

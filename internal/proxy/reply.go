@@ -130,9 +130,6 @@ func (st *stream) startReply() {
 	st.toClient = outgoing{b, body}
 	st.resStarted = true
 	st.state = stateReply
-	if st.firstAt == 0 {
-		st.firstAt = st.w.loop.Now()
-	}
 	st.Again()
 }
 
@@ -258,10 +255,8 @@ func (st *stream) cut() {
 
 // releaseSlot gives the server's slot back, with the counts of this exchange.
 func (st *stream) releaseSlot() {
-	if st.state == stateQueue && st.waiter.Queued() {
-		if !st.be.pool.Cancel(&st.waiter) {
-			st.generation++ // the wake-up on its way gives the slot back itself
-		}
+	if st.state == stateQueue && !st.be.pool.Cancel(&st.waiter) {
+		st.waiting = true // the wake-up on its way gives the slot back itself
 	}
 	if st.be == nil || st.be.pool == nil || !st.srvSlot && !st.beSession {
 		return

@@ -338,6 +338,12 @@ func (st *stream) dropResponseHops() {
 	}
 }
 
+// endByClose says whether the client takes the end of the connection for the
+// end of the body, so that a body cut short needs a reset to be told apart.
+func (st *stream) endByClose() bool {
+	return st.resFraming.Kind != http1.FramingLength && !st.chunkOut
+}
+
 // noResponse: the server closed or failed before its answer was complete.
 func (st *stream) noResponse(err error) {
 	fresh := st.sb == nil || st.sb.W == 0 && !st.resStarted
@@ -360,7 +366,7 @@ func (st *stream) responseBroken(err error) {
 		st.hana = pool.HanaHTTPReadError
 		st.setTerm('S', 'D')
 		st.errKind = pool.ErrServerAbort
-		st.abortOnEnd = true
+		st.abortOnEnd = st.endByClose()
 		st.cut()
 	default:
 		if st.retryAfter(st.be.retryOn.junkResponse) {
@@ -430,7 +436,7 @@ func (st *stream) serverTimeout() {
 		st.setTerm('s', 'D')
 		st.errKind = pool.ErrServerAbort
 		st.hana = pool.HanaHTTPReadTimeout
-		st.abortOnEnd = true
+		st.abortOnEnd = st.endByClose()
 		st.cut()
 		return
 	}

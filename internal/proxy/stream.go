@@ -49,6 +49,7 @@ type stream struct {
 	// generation tells a late wake-up that its stream has gone.
 	generation       uint32
 	queuedGeneration uint32
+	waiting          bool // a wake-up is on its way though the stream has ended
 	chosen           bool         // choice is filled in
 	timer            engine.Timer // the server's side: queue, connect, server, tarpit
 	waiter           pool.Waiter
@@ -216,7 +217,7 @@ func (st *stream) clear() {
 	st.resDec.Reset()
 	keep := stream{
 		w: st.w, tx: st.tx, req: st.req, res: st.res, timer: st.timer, reqDec: st.reqDec, resDec: st.resDec,
-		generation: st.generation, waiter: st.waiter, cookieVal: st.cookieVal[:0],
+		generation: st.generation, queuedGeneration: st.queuedGeneration, waiting: st.waiting, waiter: st.waiter, cookieVal: st.cookieVal[:0],
 	}
 	keep.replyBuf.fields = st.replyBuf.fields[:0]
 	keep.reqLine = st.reqLine[:0]

@@ -67,6 +67,9 @@ func (w *worker) getStream() *stream {
 
 func (w *worker) putStream(st *stream) {
 	st.generation++
+	if st.waiting {
+		return // its waiter is still known to the pool: the wake-up lets it go
+	}
 	if w.nfree >= maxFreeStreams {
 		return
 	}
