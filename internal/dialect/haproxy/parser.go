@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"evenkeel/internal/model"
 )
@@ -128,7 +129,7 @@ func newParser(opt Options) *parser {
 // errorf adds an error. cure says what would be right; it may be empty.
 func (p *parser) errorf(pos model.Pos, cure, format string, args ...any) {
 	p.diags = append(p.diags, model.Diagnostic{
-		Pos: pos, Severity: model.Error, Message: fmt.Sprintf(format, args...), Cure: cure,
+		Pos: pos, Severity: model.Error, Message: strings.TrimSuffix(fmt.Sprintf(format, args...), "."), Cure: cure,
 	})
 }
 
