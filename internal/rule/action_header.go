@@ -229,8 +229,6 @@ func replaceValues(tx *Tx, h *message.Head, re *Regex, format *Format, v []byte)
 			continue
 		}
 		changed = true
-		lead := len(v[start:next-1]) - len(bytes.TrimLeft(v[start:next-1], " \t"))
-		out = append(out, v[start:start+lead]...)
 		tx.buf = format.append(tx.buf[:0], tx)
 		out = cleanValue(expand(out, tx.buf, item, loc))
 	}

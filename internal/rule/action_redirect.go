@@ -49,7 +49,7 @@ func (c *Compiler) redirect(a *model.ActionRedirect, r *model.Rule, phase Phase)
 	if a.SetCookie != "" {
 		cookie = []byte(a.SetCookie + "; path=/;")
 	} else if a.ClearCookie != "" {
-		cookie = []byte(a.ClearCookie + "=; path=/; Max-Age=0;")
+		cookie = []byte(a.ClearCookie + "; path=/; Max-Age=0;")
 	}
 	return func(tx *Tx) Verdict {
 		tx.buf = cleanValue(build(tx.buf[:0], tx))
@@ -83,9 +83,6 @@ func appendRedirectPath(a *model.ActionRedirect, dst []byte, tx *Tx) []byte {
 		dst = append(dst, query...)
 	}
 	if a.AppendSlash && len(dst) > 0 && dst[len(dst)-1] != '/' {
-		if !a.DropQuery && len(query) > 0 {
-			return dst
-		}
 		dst = append(dst, '/')
 	}
 	return dst

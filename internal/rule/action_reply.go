@@ -131,12 +131,12 @@ func (c *Compiler) builtReply(r *model.Reply, status int, v Verdict, phase Phase
 		if body != nil {
 			p.Body = body.append(nil, tx)
 		}
+		for _, h := range headers {
+			p.add(message.Identify(h.name), h.name, cleanValue(h.value.append(nil, tx)))
+		}
 		p.add(message.FieldContentLength, nameContentLength, strconv.AppendInt(nil, int64(len(p.Body)), 10))
 		if len(contentType) > 0 && len(p.Body) > 0 {
 			p.add(message.FieldContentType, nameContentType, contentType)
-		}
-		for _, h := range headers {
-			p.add(message.Identify(h.name), h.name, cleanValue(h.value.append(nil, tx)))
 		}
 		return v
 	}

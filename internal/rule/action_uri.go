@@ -12,7 +12,7 @@ import (
 func targetEdit(build func(dst []byte, h *message.Head, tx *Tx) ([]byte, bool)) action {
 	return func(tx *Tx) Verdict {
 		h := tx.Req
-		if h == nil {
+		if h == nil || len(h.Target) == 0 {
 			return Next
 		}
 		out, ok := build(tx.buf[:0], h, tx)
@@ -23,6 +23,11 @@ func targetEdit(build func(dst []byte, h *message.Head, tx *Tx) ([]byte, bool)) 
 		}
 		return Next
 	}
+}
+
+// hasPath says whether a target is of a form that holds a path.
+func hasPath(t []byte) bool {
+	return t[0] == '/' || bytes.Contains(t, []byte("://"))
 }
 
 func hasControl(b []byte) bool {
@@ -56,14 +61,14 @@ func init() {
 		f := c.Format(a.Value, phase)
 		return targetEdit(func(dst []byte, h *message.Head, tx *Tx) ([]byte, bool) {
 			authority, _, query := splitTarget(h.Target)
-			return append(f.append(append(dst, authority...), tx), query...), true
+			return append(f.append(append(dst, authority...), tx), query...), hasPath(h.Target)
 		})
 	})
 	addAction(request("set-pathq", "FORMAT", "replaces path and query"), func(c *Compiler, a *model.ActionSetPathQ, r *model.Rule, phase Phase) action {
 		f := c.Format(a.Value, phase)
 		return targetEdit(func(dst []byte, h *message.Head, tx *Tx) ([]byte, bool) {
 			authority, _, _ := splitTarget(h.Target)
-			return f.append(append(dst, authority...), tx), true
+			return f.append(append(dst, authority...), tx), hasPath(h.Target)
 		})
 	})
 	addAction(request("set-query", "FORMAT", "replaces the query; without a question mark"), func(c *Compiler, a *model.ActionSetQuery, r *model.Rule, phase Phase) action {
@@ -76,7 +81,7 @@ func init() {
 			if dst = f.append(dst, tx); len(dst) == n+1 {
 				dst = dst[:n]
 			}
-			return dst, true
+			return dst, hasPath(h.Target)
 		})
 	})
 	addAction(request("set-uri", "FORMAT", "replaces the whole request target"), func(c *Compiler, a *model.ActionSetURI, r *model.Rule, phase Phase) action {
@@ -120,7 +125,7 @@ func (c *Compiler) replacePart(a *model.ActionReplacePart, r *model.Rule, phase 
 			part, after = h.Target[len(authority):], nil
 		}
 		loc := re.find(part)
-		if loc == nil {
+		if loc == nil || a.Part != "uri" && !hasPath(h.Target) {
 			return dst, false
 		}
 		template := format.append(nil, tx)

@@ -203,7 +203,8 @@ func (c *Compiler) test(t *model.Test, phase Phase) condition {
 	})
 }
 
-// testValue tries every value that fn has.
+// testValue tries every value that fn has. One that does not match may still
+// change, as long as input is missing.
 func testValue(fn sampler, match func(v Value) bool) condition {
 	return func(tx *Tx) truth {
 		tx.cur, tx.missing = cursor{}, false
@@ -216,7 +217,7 @@ func testValue(fn sampler, match func(v Value) bool) condition {
 				return yes
 			}
 			if !tx.cur.more {
-				return no
+				break
 			}
 		}
 		if tx.missing && !tx.final() {
@@ -238,7 +239,7 @@ func testList(fn sampler, m *matcher) condition {
 				return yes
 			}
 			if !tx.cur.more {
-				return no
+				break
 			}
 		}
 		if tx.missing && !tx.final() {

@@ -152,12 +152,9 @@ func versionText(v message.Version) []byte {
 }
 
 // pathQueryOf gives path and query of a request target; nil for the authority
-// form and for an absolute form without a path.
+// and asterisk forms and for an absolute form without a path.
 func pathQueryOf(t []byte) []byte {
 	if len(t) == 0 || t[0] == '/' {
-		return t
-	}
-	if len(t) == 1 && t[0] == '*' {
 		return t
 	}
 	i := bytes.Index(t, []byte("://"))
