@@ -24,7 +24,7 @@ func keywordTables() []keywordTable {
 		help := k.Help
 		if k.Cure != "" {
 			help = strings.TrimSpace(help + " (" + k.Status + ": " + k.Cure + ")")
-		} else if k.Status != "" && k.Status != "built" {
+		} else if k.Status != "" && k.Status != "supported" {
 			help = strings.TrimSpace(help + " (" + k.Status + ")")
 		}
 		lines.rows = append(lines.rows, []string{strings.TrimSpace(k.Name + " " + k.Args), strings.Join(k.Sections, ", "), help})

@@ -2,7 +2,6 @@ package keeper
 
 import (
 	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -18,7 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"evenkeel/internal/keeper/ipc"
 	"evenkeel/internal/keeper/socket"
 	"evenkeel/internal/keeper/worker"
 	"evenkeel/internal/model"
@@ -305,20 +303,12 @@ type daemon struct {
 	config string
 	addr   string
 	exited chan struct{}
-	mu     sync.Mutex
-	out    bytes.Buffer // guarded by mu
-}
-
-func (d *daemon) Write(p []byte) (int, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.out.Write(p)
+	out    *os.File // a file, because a pipe would be held open by workers
 }
 
 func (d *daemon) output() string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.out.String()
+	text, _ := os.ReadFile(d.out.Name())
+	return string(text)
 }
 
 const patience = 20 * time.Second
@@ -350,7 +340,11 @@ func launch(t *testing.T, config string, args ...string) *daemon {
 	}
 	d.cmd = exec.Command(exe, append([]string{config}, args...)...)
 	d.cmd.Env = append(os.Environ(), roleVar+"=1")
-	d.cmd.Stdout, d.cmd.Stderr = d, d
+	if d.out, err = os.CreateTemp(t.TempDir(), "output"); err != nil {
+		t.Fatal(err)
+	}
+	defer d.out.Close()
+	d.cmd.Stdout, d.cmd.Stderr = d.out, d.out
 	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -515,5 +509,3 @@ func readAll(t *testing.T, path, line string) string {
 	b, _ := io.ReadAll(c)
 	return string(b)
 }
-
-var _ = ipc.ErrBusy

@@ -19,12 +19,13 @@ const (
 )
 
 // backoff is how long to wait before the next start after n quick deaths in
-// a row. The first is answered at once: clients wait in the socket's queue.
+// a row. The first three are answered at once: clients wait in the socket's
+// queue, and a start costs a few milliseconds.
 func backoff(n int) time.Duration {
-	if n <= 1 {
+	if n <= 3 {
 		return 0
 	}
-	return min(backoffUnit<<min(n-2, 10), backoffMax)
+	return min(backoffUnit<<min(n-4, 10), backoffMax)
 }
 
 func (k *Keeper) startWorker(recovery bool) {
