@@ -158,7 +158,10 @@ func Parse(args []string) (*HAProxy, error) {
 			return nil, ErrUsage
 		}
 	}
-	return h, h.complete()
+	if err := h.complete(); err != nil {
+		return nil, err
+	}
+	return h, nil
 }
 
 func (h *HAProxy) glued(option string) bool {

@@ -1,0 +1,5 @@
+//go:build !cgo
+
+package keeper
+
+const builtWithCgo = false
