@@ -1,6 +1,7 @@
 package accesslog
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
@@ -232,6 +233,36 @@ func TestStream(t *testing.T) {
 		}
 	}
 	t.Error("the buffer has no end")
+}
+
+// What was taken before the end must arrive.
+func TestStreamIsFlushed(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	s, err := Open([]model.LogTarget{{Network: "tcp", Addr: l.Addr().String(), Level: 7, Format: model.LogRaw}}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Send(Info, []byte("first"))
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	r := bufio.NewReader(c)
+	if line, _ := r.ReadString('\n'); line != "first\n" { // so it is connected
+		t.Errorf("%q", line)
+	}
+	for range 50 {
+		s.Send(Info, []byte("x"))
+	}
+	s.Close()
+	if b, _ := io.ReadAll(r); string(b) != strings.Repeat("x\n", 50) {
+		t.Errorf("%d bytes after the end", len(b))
+	}
 }
 
 func TestBadTargets(t *testing.T) {

@@ -24,10 +24,6 @@ type pieces struct {
 	scratch []byte // a header with its microseconds
 }
 
-// free keeps pieces for the next line: on the stack they cannot stay, since
-// the compiler does not see that the kernel forgets the pointers.
-var free = sync.Pool{New: func() any { return new(pieces) }}
-
 // reset lets go of the line.
 func (v *pieces) reset() {
 	clear(v.iov[:v.n])

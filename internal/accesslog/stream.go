@@ -101,6 +101,9 @@ func (s *stream) feed(ctx context.Context, c net.Conn) {
 		select {
 		case <-s.wake:
 		case <-ctx.Done():
+			// What was taken before the end still goes out.
+			c.SetWriteDeadline(time.Now().Add(streamRetry))
+			c.Write(s.take())
 			return
 		}
 	}

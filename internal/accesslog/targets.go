@@ -47,7 +47,11 @@ type target struct {
 	sample   *sample
 	out      sink
 
-	head    atomic.Pointer[header]
+	head atomic.Pointer[header]
+	// spare keeps the pieces for the next line: on the stack they cannot stay,
+	// since the compiler does not see that the kernel forgets the pointers. A
+	// second loop that sends at the same moment makes its own.
+	spare   atomic.Pointer[pieces]
 	sent    atomic.Uint64
 	dropped atomic.Uint64
 }
@@ -180,7 +184,10 @@ func (t *target) send(now time.Time, level int, sd, line []byte) {
 		h = t.build(now)
 		t.head.Store(h)
 	}
-	v := free.Get().(*pieces)
+	v := t.spare.Swap(nil)
+	if v == nil {
+		v = new(pieces)
+	}
 	text := h.text
 	if h.micros >= 0 {
 		v.scratch = append(v.scratch[:0], text...)
@@ -206,7 +213,7 @@ func (t *target) send(now time.Time, level int, sd, line []byte) {
 		t.dropped.Add(1)
 	}
 	v.reset()
-	free.Put(v)
+	t.spare.Store(v)
 }
 
 // Any says whether some target takes lines of this level: if not, the line

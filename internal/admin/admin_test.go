@@ -382,6 +382,21 @@ func TestSessionsAreIndependent(t *testing.T) {
 	}
 }
 
+// With as many listeners as places, each must still be served.
+func TestIdleListenersHoldNoPlace(t *testing.T) {
+	addr, s := serve(t, Options{Source: newFake(t), MaxConn: 1}, Socket{Level: model.LevelUser})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go s.Serve(l, Socket{Name: "127.0.0.1:0", Level: model.LevelOperator})
+	for _, a := range []string{addr, l.Addr().String(), addr, l.Addr().String()} {
+		if got := talk(t, a, "show version\n"); got != "3.0.1-evenkeel\n\n" {
+			t.Errorf("%q", got)
+		}
+	}
+}
+
 // The server must be able to host other commands, and to pass @ words on.
 func TestAnotherTable(t *testing.T) {
 	addr, _ := serve(t, Options{

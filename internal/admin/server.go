@@ -114,14 +114,8 @@ func (s *Server) Serve(l net.Listener, so Socket) error {
 		s.mu.Unlock()
 	}()
 	for {
-		select {
-		case s.slots <- struct{}{}:
-		case <-s.ctx.Done():
-			return nil
-		}
 		c, err := l.Accept()
 		if err != nil {
-			<-s.slots
 			if s.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 				return nil
 			}
@@ -135,6 +129,14 @@ func (s *Server) Serve(l net.Listener, so Socket) error {
 				}
 			}
 			return err
+		}
+		// One connection a listener may wait here for a place; a place is
+		// never held by a listener that waits for a connection.
+		select {
+		case s.slots <- struct{}{}:
+		case <-s.ctx.Done():
+			c.Close()
+			return nil
 		}
 		s.wg.Add(1)
 		go func() {
