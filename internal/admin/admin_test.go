@@ -412,7 +412,8 @@ func TestAnotherTable(t *testing.T) {
 		"@1 show info;@!42 quit\n":   "@1 gets \"show info\"\n\n@!42 gets \"quit\"\n\n",
 		"prompt\nshow cli level\n":   "\nmaster> admin\n\nmaster> ",
 		"show stat\n":                "Unknown command, but maybe one of the following ones is a better match:\n",
-		"prompt i;show proc\nquit\n": "\nmaster> 1 master\n\nmaster> ",
+		"prompt p;show proc\nquit\n": "\nmaster> 1 master\n\nmaster> ",
+		"prompt i;show proc\nquit\n": "\n1 master\n\n",
 	} {
 		if got := talk(t, addr, say); got != want && !(say == "show stat\n" && strings.HasPrefix(got, want)) {
 			t.Errorf("%q: %q", say, got)

@@ -24,7 +24,8 @@ type session struct {
 	// Owned by the session's goroutine.
 	level        model.AdminLevel
 	severity     string
-	interactive  bool
+	interactive  bool // the session goes on after an answer
+	prompting    bool // and a prompt follows each
 	expert       bool
 	experimental bool
 	quit         bool
@@ -120,10 +121,10 @@ func (s *session) serveLine(text string) bool {
 		if s.quit || s.broken.Load() {
 			return false
 		}
-		// Every answer ends with an empty line; in interactive mode the
-		// prompt follows it.
+		// Every answer ends with an empty line; where one is wanted,
+		// the prompt follows it.
 		s.out.WriteString("\n")
-		if s.interactive {
+		if s.prompting {
 			s.prompt()
 		}
 	}
@@ -142,7 +143,7 @@ var errPayload = errors.New("payload too long")
 func (s *session) readPayload(end string) (string, error) {
 	var b strings.Builder
 	for {
-		if s.interactive {
+		if s.prompting {
 			s.out.WriteString("+ ")
 			s.out.Flush()
 		}
@@ -297,16 +298,19 @@ func runPrompt(c *Call) {
 	s := c.session
 	if len(c.Args) == 0 {
 		s.interactive = !s.interactive
+		s.prompting = s.interactive
 		return
 	}
 	for _, a := range c.Args {
 		switch a {
 		case "n":
-			s.interactive = false
-		case "i", "p", "timed":
-			s.interactive = true
+			s.interactive, s.prompting = false, false
+		case "i":
+			s.interactive, s.prompting = true, false
+		case "p", "timed":
+			s.interactive, s.prompting = true, true
 		default:
-			c.Note("usage: prompt [n|i|p]: n leaves interactive mode, i and p enter it")
+			c.Note("usage: prompt [n|i|p]: n leaves interactive mode, i enters it, p with a prompt")
 			return
 		}
 	}
