@@ -266,15 +266,20 @@ func (st *stream) connectFailed(why string, timeout bool) {
 	st.choice.Now = st.w.loop.Now()
 	st.retriesLeft--
 	st.retries++
-	if st.shouldRedispatch() {
+	again := st.shouldRedispatch()
+	if again {
 		st.choice.Avoid = st.srv.p
 		st.choice.Cookie = nil
 		st.redispatched = true
-		st.state = stateAssign
-		return
 	}
-	if timeout {
-		st.retrySame()
+	// The same server gets a second to recover; so does a choice that may well
+	// fall on it again.
+	if timeout || again && st.freeChoice() {
+		if again {
+			st.state = stateAssign
+		} else {
+			st.retrySame()
+		}
 		return
 	}
 	pause := int64(time.Second)
@@ -285,13 +290,26 @@ func (st *stream) connectFailed(why string, timeout bool) {
 	st.w.loop.Arm(&st.timer, st, st.w.loop.Now()+pause)
 }
 
+// freeChoice: round robin with other servers to go to does not care about any
+// one of them.
+func (st *stream) freeChoice() bool {
+	switch st.be.m.Backend.Balance.Algorithm {
+	case "", "roundrobin", "static-rr":
+		return st.be.pool.Usable() > 1
+	}
+	return false
+}
+
 // shouldRedispatch is `option redispatch N`: every Nth attempt, or for a
-// negative N the Nth before the last.
+// negative N the Nth before the last; and at once where the server has gone
+// down, or the choice was free.
 func (st *stream) shouldRedispatch() bool {
 	n := st.be.redispatch
 	switch {
 	case st.be.dispatch != nil || st.choice.Force && st.choice.Persistent || n == 0:
 		return false
+	case !st.srv.p.Up() || !st.choice.Persistent && st.freeChoice():
+		return true
 	case n < 0:
 		return st.retriesLeft == -n-1
 	}

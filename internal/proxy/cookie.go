@@ -202,9 +202,29 @@ func (st *stream) insertCookie(value string) {
 		st.term[3] = 'I'
 	}
 	st.addSetCookie(set + c.tail)
-	if c.m.NoCache {
+	if c.m.NoCache && st.cacheable() {
 		st.res.Add(message.FieldCacheControl, nameCacheControl, valuePrivate)
 	}
+}
+
+// cacheable says whether a shared cache might keep the answer: it has a
+// validator or says how long it is fresh, and does not forbid it.
+func (st *stream) cacheable() bool {
+	fresh := st.res.Index(0, "expires", 0) >= 0
+	if v, ok := st.res.Get(message.FieldCacheControl); ok {
+		for tok, rest := http1.NextToken(v); len(tok) > 0; tok, rest = http1.NextToken(rest) {
+			name, _, _ := strings.Cut(strings.ToLower(string(tok)), "=")
+			switch name {
+			case "private", "no-cache", "no-store":
+				return false
+			case "max-age", "s-maxage", "public":
+				fresh = true
+			}
+		}
+	}
+	_, etag := st.res.Get(message.FieldETag)
+	_, modified := st.res.Get(message.FieldLastModified)
+	return fresh || etag || modified
 }
 
 var (

@@ -74,7 +74,7 @@ func (st *stream) answer(r *rule.Reply, status int) {
 		if !hasField(r.Fields, message.FieldContentLength) {
 			p.fields = append(p.fields, contentLength(len(r.Body)))
 		}
-		if r.ContentType != "" && len(r.Body) > 0 {
+		if r.ContentType != "" && len(r.Body) > 0 && !hasField(r.Fields, message.FieldContentType) {
 			p.fields = append(p.fields, field("content-type", r.ContentType))
 		}
 		p.fields = append(p.fields, r.Fields...)

@@ -343,6 +343,7 @@ func (st *stream) obey(v rule.Verdict) bool {
 		fs.deniedReq++
 		st.errKind = pool.ErrDeniedRequest
 		st.setTerm('P', 'T')
+		st.clientKeep = false
 		delay := st.fe.to.tarpit
 		if st.be != nil && st.be.to.tarpit > 0 {
 			delay = st.be.to.tarpit
@@ -355,6 +356,7 @@ func (st *stream) obey(v rule.Verdict) bool {
 	case rule.Reject:
 		fs.deniedReq++
 		st.setTerm('P', 'R')
+		st.requestAt = 0 // no request was accepted: TR is -1
 		st.cut()
 	case rule.SilentDrop:
 		fs.deniedReq++

@@ -203,6 +203,7 @@ func (st *stream) responseRules() bool {
 			st.w.stats[st.fe.index].deniedResp++
 			st.setTerm('P', 'H')
 			st.errKind = pool.ErrDeniedResponse
+			st.firstAt = 0
 			st.abandonServer()
 			st.answer(st.tx.Reply, 502)
 			return false

@@ -49,7 +49,7 @@ type stream struct {
 	// generation tells a late wake-up that its stream has gone.
 	generation       uint32
 	queuedGeneration uint32
-	waiting          bool // a wake-up is on its way though the stream has ended
+	waiting          bool         // a wake-up is on its way though the stream has ended
 	chosen           bool         // choice is filled in
 	timer            engine.Timer // the server's side: queue, connect, server, tarpit
 	waiter           pool.Waiter
