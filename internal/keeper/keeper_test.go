@@ -171,6 +171,10 @@ func (e *echo) serve(c net.Conn) {
 		in := bufio.NewReader(c)
 		for {
 			line, err := in.ReadString('\n')
+			if errors.Is(err, os.ErrDeadlineExceeded) && line == "" {
+				e.pass(c) // a drain interrupts whoever is idle
+				return
+			}
 			if err != nil {
 				return
 			}
@@ -273,8 +277,6 @@ func (e *echo) Drain(give func(int, []byte) error) {
 	}
 	e.mu.Unlock()
 	for _, c := range idle {
-		e.pass(c)
-		// The reader of this copy ends; the connection lives on elsewhere.
 		_ = c.SetReadDeadline(time.Unix(1, 0))
 	}
 }

@@ -68,9 +68,15 @@ func TestReloadServesEverybody(t *testing.T) {
 			t.Fatal(err)
 		}
 		d.await("the reload", func() bool { n := d.workerPid(); return n != 0 && n != pid })
-		if got := exchange(idle, "again"); !strings.HasPrefix(got, fmt.Sprintf("n%d ", i)) {
-			t.Fatalf("the idle connection was answered %q after reload %d", got, i)
-		}
+		// The old worker may answer until it hears that it has to drain; an
+		// answer there must always be.
+		d.await("the idle connection in the new worker", func() bool {
+			got := exchange(idle, "again")
+			if got == "" {
+				t.Fatalf("the idle connection was cut by reload %d", i)
+			}
+			return strings.HasPrefix(got, fmt.Sprintf("n%d ", i))
+		})
 	}
 	served, failures := p.end()
 	if len(failures) > 0 {
@@ -277,6 +283,10 @@ func TestDaemon(t *testing.T) {
 			} else {
 				lines, args = []string{"daemon"}, []string{"-p", pidfile}
 			}
+			if os.Geteuid() == 0 {
+				// A root without /dev must not matter to a daemon.
+				lines = append(lines, "chroot "+t.TempDir())
+			}
 			config, _ := writeConfig(t, lines...)
 			d := launch(t, config, args...)
 			<-d.exited
@@ -355,6 +365,7 @@ func TestPrivilegesAreGivenUp(t *testing.T) {
 		if _, err := Reload(d.cmd.Process.Pid); err != nil {
 			t.Fatal(err)
 		}
+		d.await("the new worker", func() bool { n := d.workerPid(); return n != 0 && n != pid })
 	}
 }
 
@@ -375,9 +386,8 @@ func TestMasterCommandLine(t *testing.T) {
 	if got := readAll(t, path, "reload"); !strings.HasPrefix(got, "Success=1\n") {
 		t.Errorf("reload: %q", got)
 	}
-	if d.workerPid() == pid {
-		t.Error("the worker is the same after a reload")
-	}
+	// The old worker may still take what it had woken up for.
+	d.await("the new worker", func() bool { n := d.workerPid(); return n != 0 && n != pid })
 	d.rewrite("bad")
 	if got := readAll(t, path, "reload"); !strings.HasPrefix(got, "Success=0\n") || !strings.Contains(got, "unknown keyword 'bad'") {
 		t.Errorf("bad reload: %q", got)

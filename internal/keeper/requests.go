@@ -180,7 +180,14 @@ func (k *Keeper) readiness(c *child, id, fd int) {
 		k.reply(c, id, err)
 		return
 	}
-	k.tell(c, message{Op: worker.OpAnswer, ID: id, Detach: detached()})
+	var null []int
+	if detached() {
+		if fd, err := syscall.Open(os.DevNull, syscall.O_RDWR|syscall.O_CLOEXEC, 0); err == nil {
+			null = []int{fd}
+		}
+	}
+	k.tell(c, message{Op: worker.OpAnswer, ID: id, Detach: detached()}, null...)
+	ipc.CloseAll(null)
 	if wasSettled {
 		k.reloadEnded(true)
 		return

@@ -236,10 +236,12 @@ func (r *Remote) Ready(blob []byte) error {
 	if err != nil {
 		return err
 	}
-	if a.msg.Detach {
-		return LeaveTerminal()
+	defer ipc.CloseAll(a.fds)
+	if !a.msg.Detach || len(a.fds) != 1 {
+		return nil
 	}
-	return nil
+	// The keeper sends /dev/null, which a new root need not have.
+	return redirect(a.fds[0])
 }
 
 // SaveState implements Control.
@@ -270,8 +272,12 @@ func LeaveTerminal() error {
 		return err
 	}
 	defer f.Close()
+	return redirect(int(f.Fd()))
+}
+
+func redirect(null int) error {
 	for fd := range 3 {
-		if err := syscall.Dup3(int(f.Fd()), fd, 0); err != nil {
+		if err := syscall.Dup3(null, fd, 0); err != nil {
 			return fmt.Errorf("dup of /dev/null: %w", err)
 		}
 	}
