@@ -91,11 +91,12 @@ func (k *Keeper) leaveTerminal() {
 	if err != nil {
 		return
 	}
-	_, _ = syscall.Write(fd, []byte{'+'})
-	syscall.Close(fd)
 	if err := worker.LeaveTerminal(); err != nil {
 		k.o.Log(Warning, err.Error())
 	}
+	// Last, because whoever reads it takes the terminal back.
+	_, _ = syscall.Write(fd, []byte{'+'})
+	syscall.Close(fd)
 }
 
 // isOurs says whether a descriptor leads to the foreground process.
