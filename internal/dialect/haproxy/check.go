@@ -201,17 +201,22 @@ func readPgSQLCheck(p *parser, w []word, c *model.Check) bool {
 }
 
 // ownSteps drops inherited steps before the first line of the proxy itself is
-// added; the request of an inherited `option httpchk` stays.
-func (p *parser) ownSteps() *model.Check {
+// added. The request of an inherited `option httpchk` is dropped with them by
+// a line that sends or connects, as in HAProxy. Before any other line it
+// stays: HAProxy would connect, send nothing, and never see the server up.
+func (p *parser) ownSteps(next model.CheckStepKind) *model.Check {
 	c := &p.proxy.Backend.Check
-	if p.state.check.inherited {
-		var kept []model.CheckStep
-		if i := firstSend(c.Steps); i >= 0 && p.state.check.implicit {
-			kept = append(kept, c.Steps[i])
-		}
-		c.Steps = kept
-		p.state.check.inherited = false
+	if !p.state.check.inherited {
+		return c
 	}
+	i := firstSend(c.Steps)
+	keep := i >= 0 && p.state.check.implicit && next != model.StepSend && next != model.StepConnect
+	if keep {
+		c.Steps = []model.CheckStep{c.Steps[i]}
+	} else {
+		c.Steps = nil
+	}
+	p.state.check = checkState{implicit: keep}
 	return c
 }
 
@@ -228,11 +233,11 @@ func parseHTTPCheck(p *parser, w []word) {
 		c.SendState = true
 		return
 	}
-	c = p.ownSteps()
 	s := model.CheckStep{Pos: w[0].Pos}
 	if !p.checkStep(w, &s, true) {
 		return
 	}
+	c = p.ownSteps(s.Kind)
 	last := model.CheckStepKind(255)
 	for _, x := range c.Steps {
 		if x.Kind <= model.StepExpect {
@@ -272,9 +277,9 @@ func parseTCPCheck(p *parser, w []word) {
 	if _, ok := p.need(w, 1, "a step: connect, send, send-binary, expect, set-var, unset-var or comment"); !ok {
 		return
 	}
-	c := p.ownSteps()
 	s := model.CheckStep{Pos: w[0].Pos}
 	if p.checkStep(w, &s, false) {
+		c := p.ownSteps(s.Kind)
 		c.Steps = append(c.Steps, s)
 	}
 }

@@ -81,13 +81,3 @@ type keyword struct {
 	// without a leading `no`: see parser.negated.
 	Parse func(p *parser, words []word)
 }
-
-// Keyword is the description of one keyword for people.
-type Keyword struct {
-	Name     string
-	Args     string
-	Sections []string
-	Help     string
-	Status   string
-	Cure     string
-}

@@ -1,6 +1,8 @@
 package haproxy
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -164,6 +166,17 @@ func FuzzParse(f *testing.F) {
 	} {
 		f.Add(s)
 	}
+	golden, _ := filepath.Glob("testdata/directives/*.golden")
+	for _, g := range golden {
+		data, err := os.ReadFile(g)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, c := range strings.Split(string(data), "\n==\n") {
+			input, _, _ := strings.Cut(c, "\n--\n")
+			f.Add("listen x\n" + input + "\n")
+		}
+	}
 	f.Fuzz(func(t *testing.T, text string) {
 		cfg, diags := Parse([]File{{Name: "f", Data: []byte(text)}}, Options{
 			Env:      testVariable,
@@ -178,4 +191,14 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestRecognises(t *testing.T) {
+	for text, want := range map[string]bool{
+		"# x\n\nglobal\n": true, "  defaults d\n": true, ".if 1\n": true, "vcl 4.0;\n": false, "! Configuration File\nglobal_defs {\n}\n": false, "\"\n": false, "": false,
+	} {
+		if got := Dialect().Recognises(File{Name: "f", Data: []byte(text)}); got != want {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
 }

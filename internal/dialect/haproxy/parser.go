@@ -1,41 +1,39 @@
 package haproxy
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
+	"evenkeel/internal/dialect"
 	"evenkeel/internal/model"
 )
 
-// File is one configuration file, already read.
-type File struct {
-	Name string
-	Data []byte
+// File, Options and Keyword are those of all dialects.
+type (
+	File    = dialect.File
+	Options = dialect.Options
+	Keyword = dialect.Keyword
+)
+
+// Dialect is HAProxy's language, for the registry.
+func Dialect() dialect.Dialect {
+	return dialect.Dialect{Name: "haproxy", Recognises: recognises, Parse: Parse, Keywords: Keywords}
 }
 
-// Options are what a configuration can see of the program that reads it.
-type Options struct {
-	// Env looks up the environment; nil: the process's own.
-	Env func(name string) (string, bool)
-	// Diag: `.diag` messages are wanted (-dD).
-	Diag bool
-	// LocalPeer is the value of HAPROXY_LOCALPEER (-L); "": the host's name.
-	LocalPeer string
-	// ReadFile reads the files that lines name; nil: os.ReadFile.
-	ReadFile func(name string) ([]byte, error)
-}
-
-func (o Options) withDefaults() Options {
-	if o.Env == nil {
-		o.Env = os.LookupEnv
+// recognises: the first line that is no comment opens a section, or is a
+// conditional block.
+func recognises(f File) bool {
+	for line := range bytes.Lines(f.Data) {
+		words, err := lexLine(string(line), model.Pos{}, func(string) (string, bool) { return "", true })
+		if err == nil && len(words) == 0 {
+			continue
+		}
+		return err == nil && (findSection(words[0].Text) != nil || slices.Contains([]string{".if", ".notice", ".diag"}, words[0].Text))
 	}
-	if o.ReadFile == nil {
-		o.ReadFile = os.ReadFile
-	}
-	return o
+	return strings.HasSuffix(f.Name, "haproxy.cfg")
 }
 
 // namedACL collects the `acl` lines of one name.
@@ -106,7 +104,7 @@ type defaultsSection struct {
 // Parse reads the files in order into one configuration. The configuration
 // is complete only if the diagnostics hold no error.
 func Parse(files []File, opt Options) (*model.Config, model.Diagnostics) {
-	p := newParser(opt.withDefaults())
+	p := newParser(opt.WithDefaults())
 	p.setStartVariables(files)
 	for _, f := range files {
 		p.cfg.Files = append(p.cfg.Files, f.Name)

@@ -162,7 +162,7 @@ func (p *parser) directiveMessage(words []word) bool {
 // EvalCondition judges one condition, as `haproxy -cc` does, with the
 // process's environment.
 func EvalCondition(text string) (bool, error) {
-	ok, err := evalCondition(strings.TrimSpace(text), Options{}.withDefaults().Env)
+	ok, err := evalCondition(strings.TrimSpace(text), Options{}.WithDefaults().Env)
 	if err != nil {
 		return false, model.Diagnostic{
 			Pos:      model.Pos{File: "condition", Line: 1, Col: err.off + 1},

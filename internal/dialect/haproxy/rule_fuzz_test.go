@@ -10,7 +10,7 @@ import (
 
 // ruleParser is a parser that stands in an empty listen section.
 func ruleParser() *parser {
-	p := newParser(Options{ReadFile: func(string) ([]byte, error) { return nil, errors.New("no file") }}.withDefaults())
+	p := newParser(Options{ReadFile: func(string) ([]byte, error) { return nil, errors.New("no file") }}.WithDefaults())
 	p.file, p.line = "f", 1
 	p.section, p.sectionName = secListen, "x"
 	p.proxy, p.state = initialProxy(), newState()
