@@ -132,7 +132,8 @@ func (n *headerName) del(h *message.Head) {
 	}
 	size := len(n.lower)
 	for i := range h.Fields {
-		if f := &h.Fields[i]; len(f.Name) == size && f.ID == message.FieldOther && message.EqualFold(f.Name, n.lower) {
+		f := &h.Fields[i]
+		if len(f.Name) == size && f.ID == message.FieldOther && n.is(f.Name) {
 			f.Name = nil
 		}
 	}

@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"bytes"
 	"net/netip"
 	"strconv"
 
@@ -23,7 +24,7 @@ func castable(from, to Kind) bool {
 	case KindString:
 		return true
 	case KindBinary:
-		return to == KindString || to == KindMethod || to == KindInt
+		return to == KindString || to == KindMethod
 	case KindMethod:
 		return to == KindString || to == KindBinary
 	}
@@ -78,14 +79,6 @@ func castInt(v Value) (Value, bool) {
 		// What follows the digits does not matter.
 		n, _ := readInt(v.Bytes)
 		return Int(n), len(v.Bytes) > 0
-	case KindBinary:
-		if len(v.Bytes) <= 8 && len(v.Bytes) > 0 {
-			var n uint64
-			for _, c := range v.Bytes {
-				n = n<<8 | uint64(c)
-			}
-			return Int(int64(n)), true
-		}
 	}
 	return Value{}, false
 }
@@ -109,12 +102,11 @@ func castString(tx *Tx, v Value) (Value, bool) {
 	case KindAddr:
 		return Str(v.Addr.AppendTo(tx.temp(48)[:0])), true
 	case KindBinary:
-		const digits = "0123456789ABCDEF"
-		t := tx.temp(2 * len(v.Bytes))
-		for i, c := range v.Bytes {
-			t[2*i], t[2*i+1] = digits[c>>4], digits[c&15]
+		// A string ends at its first NUL.
+		if i := bytes.IndexByte(v.Bytes, 0); i >= 0 {
+			v.Bytes = v.Bytes[:i]
 		}
-		return Str(t), true
+		return Str(v.Bytes), true
 	case KindMethod:
 		return Str(v.Bytes), true
 	}

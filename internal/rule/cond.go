@@ -191,6 +191,9 @@ func (c *Compiler) test(t *model.Test, phase Phase) condition {
 	case 0:
 		return never
 	case 1:
+		if t.Expr.Fetch.Name == "path" && len(t.Expr.Convs) == 0 && spec.In == KindString {
+			return testPath(matchers[0])
+		}
 		return testList(fn, matchers[0])
 	}
 	return testValue(fn, func(v Value) bool {
@@ -222,6 +225,26 @@ func testValue(fn sampler, match func(v Value) bool) condition {
 		}
 		if tx.missing && !tx.final() {
 			return maybe
+		}
+		return no
+	}
+}
+
+// testPath is testList for the commonest sample of all.
+func testPath(m *matcher) condition {
+	return func(tx *Tx) truth {
+		h := tx.Req
+		if h == nil {
+			tx.missing = false
+			if h = tx.request(); h == nil {
+				if tx.missing && !tx.final() {
+					return maybe
+				}
+				return no
+			}
+		}
+		if p := pathOf(h.Target); p != nil && m.cur.Load().find(Value{Kind: KindString, Bytes: p}) >= 0 {
+			return yes
 		}
 		return no
 	}

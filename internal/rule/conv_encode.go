@@ -12,8 +12,11 @@ import (
 func init() {
 	addConverters("encodings", []ConverterSpec{
 		{Name: "hex", In: KindBinary, Out: KindString, Help: "to hexadecimal", build: plain(func(tx *Tx, v Value) (Value, bool) {
-			s, ok := castString(tx, Bin(v.Bytes))
-			return s, ok
+			t := tx.temp(2 * len(v.Bytes))
+			for i, c := range v.Bytes {
+				t[2*i], t[2*i+1] = upperHex[c>>4], upperHex[c&15]
+			}
+			return Str(t), true
 		})},
 		{Name: "unhex", In: KindString, Out: KindBinary, Help: "from hexadecimal", build: plain(func(tx *Tx, v Value) (Value, bool) {
 			t := tx.temp(len(v.Bytes) / 2)

@@ -88,6 +88,13 @@ func parseHeaderName(args []string) headerName {
 	return headerName{l, message.Lookup(l)}
 }
 
+// is compares with a name of the same length. Names often share their
+// beginning (X-…, Sec-Fetch-…), so the last letter is looked at first.
+func (n *headerName) is(name []byte) bool {
+	last := len(name) - 1
+	return last >= 0 && lowerByte(name[last]) == n.lower[last] && equalFold(name[:last], n.lower[:last])
+}
+
 // next finds the field at or after from.
 func (n *headerName) next(h *message.Head, from int) int {
 	if n.id != message.FieldOther {
@@ -100,7 +107,7 @@ func (n *headerName) next(h *message.Head, from int) int {
 	}
 	for i := from; i < len(h.Fields); i++ {
 		f := &h.Fields[i]
-		if f.Name != nil && (n.lower == "" || f.ID == message.FieldOther && len(f.Name) == len(n.lower) && message.EqualFold(f.Name, n.lower)) {
+		if f.Name != nil && (n.lower == "" || f.ID == message.FieldOther && len(f.Name) == len(n.lower) && n.is(f.Name)) {
 			return i
 		}
 	}

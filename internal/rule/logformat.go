@@ -61,15 +61,10 @@ func (c *Compiler) formatAlias(p *model.FormatPart, phase Phase) formatPart {
 // prints "-".
 func (c *Compiler) formatExpr(p *model.FormatPart, phase Phase) formatPart {
 	e := c.Expr(p.Expr, phase)
-	fn, raw := castTo(e.fn, e.out, KindString), e.fn
+	fn := castTo(e.fn, e.out, KindString)
 	enc := headerText
 	if phase == PhaseLog {
 		enc = plainText
-	}
-	if p.Hex {
-		fn = castTo(castTo(e.fn, e.out, KindBinary), KindBinary, KindString)
-	} else if e.out == KindBinary {
-		fn = raw
 	}
 	sample := func(dst []byte, tx *Tx) []byte {
 		tx.cur = cursor{}
