@@ -253,12 +253,12 @@ func (c *Compiler) waitForBody(a *model.ActionWaitForBody, r *model.Rule, phase 
 
 func (c *Compiler) editPattern(a *model.ActionPattern, r *model.Rule, phase Phase) action {
 	isMap := a.Op == "set-map" || a.Op == "del-map"
-	ref, err := c.Patterns.file(a.File, func() ([]PatternEntry, error) {
+	ref, err := c.Patterns.file(a.File, isMap, func() ([]PatternEntry, error) {
 		data, err := c.Files(a.File)
 		return parsePatternFile(data, isMap), err
 	})
 	if err != nil {
-		c.Diagnostics.Errorf(r.Pos, "failed to open pattern file <%s>: %v", a.File, err)
+		c.Diagnostics.Errorf(r.Pos, "pattern file <%s> cannot be used: %v", a.File, err)
 		return nil
 	}
 	key, value := c.Format(a.Key, phase), c.Format(a.Value, phase)

@@ -313,7 +313,7 @@ func (c *Compiler) matchers(t *model.Test, spec *matchSpec) []*matcher {
 
 // fileMatcher compiles a pattern file.
 func (c *Compiler) fileMatcher(f model.Pattern, spec *matchSpec, opts matchOptions, isMap bool) *matcher {
-	ref, err := c.Patterns.file(f.Text, func() ([]PatternEntry, error) {
+	ref, err := c.Patterns.file(f.Text, isMap, func() ([]PatternEntry, error) {
 		data, err := c.Files(f.Text)
 		if err != nil {
 			return nil, err
@@ -321,7 +321,7 @@ func (c *Compiler) fileMatcher(f model.Pattern, spec *matchSpec, opts matchOptio
 		return parsePatternFile(data, isMap), nil
 	})
 	if err != nil {
-		c.Diagnostics.Errorf(f.Pos, "failed to open pattern file <%s>: %v", f.Text, err)
+		c.Diagnostics.Errorf(f.Pos, "pattern file <%s> cannot be used: %v", f.Text, err)
 		return nil
 	}
 	m, err := ref.use(spec, opts)

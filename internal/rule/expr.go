@@ -73,6 +73,10 @@ func (c *Compiler) expr(e *model.Expr, phase Phase, all bool) *Expr {
 		c.unknown(e.Fetch.Pos, "sample fetch", e.Fetch.Name, fetchNames())
 		return none
 	}
+	if spec.Refused != "" {
+		c.Diagnostics.Errorf(e.Fetch.Pos, "sample fetch '%s' cannot be used: %s", e.Fetch.Name, spec.Refused)
+		return none
+	}
 	if !c.checkArgs(e.Fetch, "sample fetch", spec.Min, spec.Max) {
 		return none
 	}

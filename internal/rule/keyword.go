@@ -23,6 +23,8 @@ type FetchSpec struct {
 	// Needs is the part of a transaction that the fetch reads, for messages.
 	Needs string
 	Help  string
+	// Refused is why the keyword is known and cannot be used yet.
+	Refused string
 
 	build func(b *binding, args []string) (sampler, error)
 }
@@ -101,6 +103,9 @@ func LookupACL(name string) (fetch, match string, ok bool) {
 func Fetches() []Keyword {
 	out := make([]Keyword, 0, len(fetchIndex))
 	for _, s := range fetchIndex {
+		if s.Refused != "" {
+			continue
+		}
 		out = append(out, Keyword{s.Name, s.Args, s.Phases, s.Out.String(), s.Help, fetchSections[s.Name]})
 	}
 	return sorted(out)

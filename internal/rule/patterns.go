@@ -31,9 +31,9 @@ type PatternRef struct {
 	File   string // "" for an inline list
 	Name   string // what it is for, e.g. "acl 'x' file 'f' line 3"
 	Inline bool
+	isMap  bool // entries have values
 	// guarded by mu
 	mu      sync.Mutex
-	Map     bool // entries have values
 	entries []PatternEntry
 	users   []*matcher
 	nextID  int
@@ -110,17 +110,20 @@ func mapValue(s string, k Kind) (Value, error) {
 }
 
 // file gives the list of a file, which load fills the first time.
-func (s *PatternSet) file(name string, load func() ([]PatternEntry, error)) (*PatternRef, error) {
+func (s *PatternSet) file(name string, isMap bool, load func() ([]PatternEntry, error)) (*PatternRef, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r := s.byFile[name]; r != nil {
+		if r.isMap != isMap {
+			return nil, errors.New("the file is used both as a map and as a list of patterns")
+		}
 		return r, nil
 	}
 	entries, err := load()
 	if err != nil {
 		return nil, err
 	}
-	r := &PatternRef{ID: s.id(-1), File: name, entries: entries, nextID: len(entries)}
+	r := &PatternRef{ID: s.id(-1), File: name, isMap: isMap, entries: entries, nextID: len(entries)}
 	s.byFile[name] = r
 	s.refs = append(s.refs, r)
 	return r, nil
@@ -178,9 +181,6 @@ func (r *PatternRef) use(spec *matchSpec, o matchOptions) (*matcher, error) {
 	m := &matcher{spec: spec, opts: o}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if o.value != KindNone {
-		r.Map = true
-	}
 	if err := m.rebuild(r.entries); err != nil {
 		return nil, err
 	}
@@ -189,11 +189,7 @@ func (r *PatternRef) use(spec *matchSpec, o matchOptions) (*matcher, error) {
 }
 
 // IsMap says whether the entries have values.
-func (r *PatternRef) IsMap() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.Map
-}
+func (r *PatternRef) IsMap() bool { return r.isMap }
 
 // List copies the entries.
 func (r *PatternRef) List() []PatternEntry {
