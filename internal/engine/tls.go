@@ -100,16 +100,17 @@ type tlsState struct {
 // uses the socket itself, under mu, so that data needs no trip over the loop;
 // Close takes the socket away under mu.
 type handshake struct {
-	mu      sync.Mutex
-	cond    sync.Cond
-	fd      int32 // -1: closed
-	canRead bool
-	ended   bool // the peer's end was seen: a short read does not mean empty
-	blocked bool // out waits for room; the loop was told
-	errno   syscall.Errno
-	prefix  []byte
-	out     []byte
-	result  error
+	mu         sync.Mutex
+	cond       sync.Cond
+	fd         int32 // -1: closed
+	connecting bool  // the socket is the loop's, or its error would be lost to ConnectErr
+	canRead    bool
+	ended      bool // the peer's end was seen: a short read does not mean empty
+	blocked    bool // out waits for room; the loop was told
+	errno      syscall.Errno
+	prefix     []byte
+	out        []byte
+	result     error
 }
 
 // wire gives tls.Conn its net.Conn without adding methods to tlsState.
@@ -159,6 +160,7 @@ func (c *Conn) newTLS(cfg *tls.Config) *tlsState {
 	s.wire = wire{s}
 	s.hs.cond.L = &s.hs.mu
 	s.hs.fd = c.fd
+	s.hs.connecting = c.flags&flagConnecting != 0
 	s.hs.canRead = c.flags&flagReadable != 0
 	s.hs.ended = c.flags&flagReadClosed != 0
 	c.tls = s
@@ -286,11 +288,7 @@ func (s *tlsState) onEvent(old uint32) bool {
 			s.start()
 		}
 		return dialEnded
-	case tlsWaiting:
-		s.hs.canRead = true
-		s.hs.ended = c.flags&flagReadClosed != 0
-		return dialEnded
-	case tlsRunning:
+	case tlsWaiting, tlsRunning:
 		s.feed()
 		return dialEnded
 	}
@@ -305,6 +303,7 @@ func (s *tlsState) onEvent(old uint32) bool {
 func (s *tlsState) feed() {
 	c, h := s.c, &s.hs
 	h.mu.Lock()
+	h.connecting = c.flags&flagConnecting != 0
 	if c.flags&flagReadable != 0 {
 		h.canRead = true
 		// From here on h.canRead is the truth; the flag marks the next edge.
@@ -315,7 +314,7 @@ func (s *tlsState) feed() {
 		h.errno = syscall.Errno(c.errno)
 	}
 	h.send()
-	blocked := len(h.out) > 0
+	blocked := len(h.out) > 0 && !h.connecting
 	h.blocked = blocked
 	h.cond.Signal()
 	h.mu.Unlock()
@@ -326,6 +325,9 @@ func (s *tlsState) feed() {
 
 // send gives the socket what waits; mu is held.
 func (h *handshake) send() {
+	if h.connecting {
+		return
+	}
 	for len(h.out) > 0 && h.fd >= 0 {
 		n, e := sysSend(h.fd, h.out, 0)
 		if e != 0 {
@@ -398,7 +400,7 @@ func (w wire) Write(p []byte) (int, error) {
 	if h.errno != 0 {
 		return 0, h.errno
 	}
-	if len(h.out) > 0 && !h.blocked {
+	if len(h.out) > 0 && !h.blocked && !h.connecting {
 		h.blocked = true
 		s.l.Post(s.unblock)
 	}
