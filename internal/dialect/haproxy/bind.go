@@ -370,7 +370,7 @@ func (p *parser) processRange(w []word) []word {
 		if w[i].Text != "process" {
 			continue
 		}
-		p.warnf(w[i].Pos, "write:  "+join(append(append([]word(nil), w[:i]...), w[i+2:]...)), "'process' on a stats socket line is an old form: one process answers on every socket")
+		p.warnf(w[i].Pos, "write:  "+rewrite(append(append([]word(nil), w[:i]...), w[i+2:]...)), "'process' on a stats socket line is an old form: one process answers on every socket")
 		return append(append([]word(nil), w[:i]...), w[i+2:]...)
 	}
 	return w

@@ -97,7 +97,7 @@ func (p *parser) checkVersion(args []word, s *model.CheckStep) bool {
 		if line == "" {
 			if body := strings.Join(lines[i+2:], "\n"); body != "" {
 				s.Body = model.Literal(args[2].Pos, body)
-				modern = append(modern, "body '"+body+"'")
+				modern = append(modern, "body "+quoteWord(body))
 			}
 			break
 		}
@@ -108,10 +108,10 @@ func (p *parser) checkVersion(args []word, s *model.CheckStep) bool {
 		}
 		value = strings.TrimLeft(value, " \t")
 		s.Headers = append(s.Headers, model.HeaderFormat{Pos: args[2].Pos, Name: name, Value: model.Literal(args[2].Pos, value)})
-		modern = append(modern, "hdr "+name+" "+value)
+		modern = append(modern, "hdr "+quoteWord(name)+" "+quoteWord(value))
 	}
 	if len(modern) > 0 {
-		p.warnf(args[2].Pos, "write:  http-check send meth "+args[0].Text+" uri "+args[1].Text+" ver "+s.Version+" "+strings.Join(modern, " "),
+		p.warnf(args[2].Pos, "write:  http-check send meth "+quoteWord(args[0].Text)+" uri "+quoteWord(args[1].Text)+" ver "+quoteWord(s.Version)+" "+strings.Join(modern, " "),
 			"'option httpchk' : hiding headers or body at the end of the version string is deprecated. Please, consider to use 'http-check send' directive instead")
 	} else if len(args) > 3 {
 		p.errorf(args[3].Pos, "", "'option httpchk' cannot handle unexpected argument '%s'", args[3].Text)

@@ -49,6 +49,15 @@ func join(words []word) string {
 	return strings.Join(s, " ")
 }
 
+// rewrite gives words as they can be written in a file, for advice.
+func rewrite(words []word) string {
+	s := make([]string, len(words))
+	for i, w := range words {
+		s[i] = quoteWord(w.Text)
+	}
+	return strings.Join(s, " ")
+}
+
 // lexError is a line that cannot be split into words.
 type lexError struct {
 	off    int // byte offset in the line

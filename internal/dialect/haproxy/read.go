@@ -158,6 +158,10 @@ func (p *parser) once(key string, pos model.Pos, cure, format string, args ...an
 // unknown reports a word that no table has, with its nearest neighbour.
 func (p *parser) unknown(words []word) {
 	name, t := words[0].Text, table()
+	if elsewhere := t.sectionsOf(words); elsewhere != 0 {
+		p.errorf(words[0].Pos, "it belongs to: "+elsewhere.String(), "unknown keyword '%s' in '%s' section", name, p.section)
+		return
+	}
 	if len(words) > 1 && t.families[name] != nil {
 		var known []string
 		for _, k := range t.families[name] {
@@ -177,10 +181,6 @@ func (p *parser) unknown(words []word) {
 			}
 			return
 		}
-	}
-	if elsewhere := t.sectionsOf(words); elsewhere != 0 {
-		p.errorf(words[0].Pos, "it belongs to: "+elsewhere.String(), "unknown keyword '%s' in '%s' section", name, p.section)
-		return
 	}
 	if len(words) == 1 && t.families[name] != nil {
 		p.errorf(words[0].Pos, "", "'%s' expects an argument", name)

@@ -201,7 +201,7 @@ func (p *parser) legacyAddress(words []word) {
 		p.ignored(words, 2)
 		return
 	}
-	modern := "bind " + join(words[2:])
+	modern := "bind " + rewrite(words[2:])
 	p.warnf(words[2].Pos, "write on its own line:  "+modern, "the address on the '%s' line is an old form", words[0].Text)
 	bind := word{Text: "bind", Pos: words[2].Pos}
 	parseBind(p, append([]word{bind}, words[2:]...))

@@ -78,13 +78,16 @@ func pick(list []*keyword, s section) *keyword {
 // sectionsOf is where a line's keyword would be understood.
 func (t *keywordTable) sectionsOf(words []word) section {
 	var s section
-	for _, k := range t.byName[words[0].Text] {
-		s |= k.Sections
-	}
-	if s == 0 && len(words) > 1 {
+	if len(words) > 1 {
 		for _, k := range t.byName[words[0].Text+" "+words[1].Text] {
 			s |= k.Sections
 		}
+	}
+	if s != 0 {
+		return s
+	}
+	for _, k := range t.byName[words[0].Text] {
+		s |= k.Sections
 	}
 	return s
 }
@@ -112,7 +115,7 @@ func Keywords() []Keyword {
 	}
 	out = append(out, describeRules()...)
 	for _, k := range bindKeywords {
-		out = append(out, k.describe("bind … "+k.Name, []string{"defaults", "frontend", "listen"}[1:]))
+		out = append(out, k.describe("bind … "+k.Name, []string{"frontend", "listen"}))
 	}
 	for _, k := range serverKeywords {
 		out = append(out, k.describe("server … "+k.Name, []string{"defaults", "backend", "listen"}))
