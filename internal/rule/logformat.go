@@ -1,6 +1,8 @@
 package rule
 
 import (
+	"strconv"
+
 	"evenkeel/internal/model"
 )
 
@@ -61,6 +63,9 @@ func (c *Compiler) formatAlias(p *model.FormatPart, phase Phase) formatPart {
 // prints "-".
 func (c *Compiler) formatExpr(p *model.FormatPart, phase Phase) formatPart {
 	e := c.Expr(p.Expr, phase)
+	if part := directPart(e, p, phase); part != nil {
+		return part
+	}
 	fn := castTo(e.fn, e.out, KindString)
 	enc := headerText
 	if phase == PhaseLog {
@@ -81,4 +86,32 @@ func (c *Compiler) formatExpr(p *model.FormatPart, phase Phase) formatPart {
 		start := len(dst)
 		return headerText.apply(sample(dst, tx), start, false)
 	}
+}
+
+// directPart prints numbers and addresses without making a string of them
+// first; nothing in them needs encoding. nil if the sample is of another kind.
+func directPart(e *Expr, p *model.FormatPart, phase Phase) formatPart {
+	if p.Quote || p.Mandatory || phase == PhaseLog {
+		return nil
+	}
+	fn := e.fn
+	switch e.out {
+	case KindBool, KindInt:
+		return func(dst []byte, tx *Tx) []byte {
+			tx.cur = cursor{}
+			if v, ok := fn(tx); ok {
+				return strconv.AppendInt(dst, v.Int, 10)
+			}
+			return dst
+		}
+	case KindAddr:
+		return func(dst []byte, tx *Tx) []byte {
+			tx.cur = cursor{}
+			if v, ok := fn(tx); ok {
+				return v.Addr.AppendTo(dst)
+			}
+			return dst
+		}
+	}
+	return nil
 }
