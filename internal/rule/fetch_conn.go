@@ -127,6 +127,12 @@ func init() {
 			return Int(int64(tx.Env.FrontendConns(tx.Frontend.Name))), true
 		})},
 	})
+	addClientFetches()
+	addServerFetches()
+	addTimerFetches()
+}
+
+func addClientFetches() {
 	addFetches("client connection", []FetchSpec{
 		{Name: "fc_http_major", Out: KindInt, Phases: phaseClient, Help: "HTTP version spoken with the client", build: connInt(func(c *Conn) int64 { return int64(max(c.HTTPMajor, 1)) })},
 		{Name: "fc_rcvd_proxy", Out: KindBool, Phases: phaseClient, Help: "a PROXY protocol header was received", build: fixed(func(tx *Tx) (Value, bool) {
@@ -166,6 +172,9 @@ func init() {
 			return Int(tx.Frontend.ClientTimeout.Milliseconds()), true
 		})},
 	})
+}
+
+func addServerFetches() {
 	addFetches("server connection", []FetchSpec{
 		{Name: "be_id", Out: KindInt, Phases: phaseStream, Needs: "backend", Help: "number of the backend", build: fixed(func(tx *Tx) (Value, bool) {
 			if tx.Backend == nil {
@@ -224,7 +233,6 @@ func init() {
 			return Int(int64(tx.LastRule.Line)), true
 		})},
 	})
-	addTimerFetches()
 }
 
 // nameValue copies a name into scratch memory; no allocation.
