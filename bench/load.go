@@ -1,0 +1,5 @@
+package main
+
+const loadCommand = "load"
+
+func loadMain(args []string) int { return 2 }
