@@ -62,6 +62,7 @@ type Service struct {
 	loops     []*engine.Loop
 	ran       sync.WaitGroup // the loops
 	admin     *admin.Server
+	patterns  admin.Patterns
 	checks    *health.Runner
 	endChecks context.CancelFunc
 

@@ -18,11 +18,25 @@ import (
 type source struct{ s *Service }
 
 var (
-	_ admin.Source = source{}
+	_ admin.Source       = source{}
+	_ admin.WithPatterns = source{}
+	_ admin.WithChecks   = source{}
 )
+
+// Patterns implements admin.WithPatterns.
+func (v source) Patterns() admin.Patterns { return v.s.patterns }
+
+// Checks implements admin.WithChecks.
+func (v source) Checks() admin.Checks {
+	if v.s.checks == nil {
+		return nil
+	}
+	return v.s.checks
+}
 
 func (s *Service) startAdmin() {
 	g := &s.cfg.Global
+	s.patterns = admin.RulePatterns(s.comp.Patterns)
 	s.admin = admin.New(admin.Options{
 		Source: source{s}, Timeout: g.StatsTimeout, BufSize: g.Tune.BufSize, MaxConn: g.StatsMaxConn,
 	})

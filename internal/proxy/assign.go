@@ -65,7 +65,9 @@ func (st *stream) assign() bool {
 func (st *stream) take(p *pool.Server) {
 	st.srv = st.be.byPool[p]
 	st.srvSlot = true
-	st.queueAt = st.w.loop.Now()
+	if st.queueAt == 0 || st.state == stateQueue {
+		st.queueAt = st.w.loop.Now()
+	}
 	st.tx.Log.SrvQueue, st.tx.Log.BeQueue = st.waiter.SrvQueue(), st.waiter.BeQueue()
 }
 
@@ -195,7 +197,7 @@ func (st *stream) OnTimer(*engineTimer) {
 
 func (st *stream) timerDone() {
 	switch st.state {
-	case stateRules:
+	case stateRules, stateTCPRules:
 		st.tx.DelayExpired, st.tx.BodyWaitExpired = true, true
 	case stateTarpit:
 		st.answer(st.tx.Reply, 500)

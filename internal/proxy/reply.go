@@ -315,11 +315,13 @@ func (st *stream) finish() {
 	st.log()
 	in := s.in
 	if !st.clientKeep || st.tcp {
-		reset, cutShort, drained := st.abortOnEnd, st.cutShort, st.reqDone
+		reset, cutShort, drained, tcp := st.abortOnEnd, st.cutShort, st.reqDone, st.tcp
 		st.release()
 		switch {
 		case reset:
 			s.abort()
+		case cutShort && tcp:
+			s.drainAndClose()
 		case cutShort || drained && (in == nil || !s.conn.Readable()):
 			s.close()
 		default:

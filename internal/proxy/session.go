@@ -412,6 +412,13 @@ func (s *session) linger() {
 	s.close()
 }
 
+// drainAndClose reads what is there before it closes: unread input would turn
+// the close into a reset.
+func (s *session) drainAndClose() {
+	s.linger()
+	s.close()
+}
+
 // close ends the session. It may be called more than once.
 func (s *session) close() {
 	if s.phase == sessClosed {
