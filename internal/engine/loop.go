@@ -291,23 +291,32 @@ func (l *Loop) tick() {
 	}
 }
 
-// poll looks for events without telling the scheduler, and only when there are
-// none goes to sleep in a call that lets the scheduler and the collector go on.
+// napMillis is how long a loop sleeps without telling the Go scheduler. A busy
+// loop is woken within it nearly always, and what an ordinary blocking call
+// costs each time (the scheduler takes the processor away, wakes another
+// thread with it, and gives it back) is never paid. The collector does not
+// wait for it: its signal ends the call.
+const napMillis = 2
+
+// poll takes events, or sleeps until there are some: first shortly and raw,
+// then in a call that lets the scheduler go on without this thread.
 func (l *Loop) poll() (int, error) {
-	n, e := sysEpollPoll(l.epfd, l.events)
-	if n > 0 {
-		return n, nil
-	}
-	if e != 0 && e != syscall.EINTR {
-		return 0, e
-	}
 	l.sleeping.Store(true)
 	ms := l.timeout()
-	if ms == 0 || l.posted.Load() || l.stop.Load() {
-		l.sleeping.Store(false)
-		return 0, nil
+	if l.posted.Load() || l.stop.Load() {
+		ms = 0
 	}
-	n, e = sysEpollSleep(l.epfd, l.events, ms)
+	nap := napMillis
+	if ms >= 0 && ms < nap {
+		nap = ms
+	}
+	n, e := sysEpollNap(l.epfd, l.events, nap)
+	if n == 0 && e == 0 && nap != ms && !l.posted.Load() && !l.stop.Load() {
+		if ms > 0 {
+			ms -= nap
+		}
+		n, e = sysEpollSleep(l.epfd, l.events, ms)
+	}
 	l.sleeping.Store(false)
 	if e != 0 && e != syscall.EINTR {
 		return 0, e

@@ -110,10 +110,10 @@ func sysEpollCtl(epfd int32, op int, fd int32, ev *syscall.EpollEvent) syscall.E
 	return e
 }
 
-// sysEpollPoll never sleeps.
-func sysEpollPoll(epfd int32, ev []syscall.EpollEvent) (int, syscall.Errno) {
+// sysEpollNap keeps the scheduler out of it: ms has to be short.
+func sysEpollNap(epfd int32, ev []syscall.EpollEvent, ms int) (int, syscall.Errno) {
 	n, _, e := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(epfd),
-		uintptr(unsafe.Pointer(unsafe.SliceData(ev))), uintptr(len(ev)), 0, 0, 8)
+		uintptr(unsafe.Pointer(unsafe.SliceData(ev))), uintptr(len(ev)), uintptr(ms), 0, 8)
 	if e != 0 {
 		return 0, e
 	}
