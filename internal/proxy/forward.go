@@ -461,7 +461,7 @@ func (st *stream) encode(payload []byte) {
 
 // exchangeDone: the client has the whole response.
 func (st *stream) exchangeDone() {
-	if !st.reqSent || !st.toServer.empty() {
+	if !st.reqDone || !st.reqSent || !st.toServer.empty() {
 		// Answered before the request was through: nobody knows where the
 		// next message would begin, on either side.
 		st.clientKeep, st.serverKeep = false, false

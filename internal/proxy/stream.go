@@ -31,31 +31,45 @@ const (
 // stream is one exchange: an HTTP request and its response, or a TCP
 // connection. It is owned by one loop and used again from its free list.
 type stream struct {
+	// kept from one exchange to the next
 	w        *worker
-	s        *session
-	fe       *Frontend
-	be       *Backend
-	srv      *server
-	sc       *serverConn
 	tx       rule.Tx
 	req, res message.Head
-	parser   http1.Parser
-	state    streamState
-	step     requestStep
-	running  bool
-	again    bool
-	tcp      bool
-	id       uint32
+	reqDec   http1.ChunkReader
+	resDec   http1.ChunkReader
+	timer    engine.Timer // the server's side: queue, connect, server, tarpit
+	waiter   pool.Waiter
+	replyBuf page
 	// generation tells a late wake-up that its stream has gone.
 	generation       uint32
 	queuedGeneration uint32
-	waiting          bool         // a wake-up is on its way though the stream has ended
-	chosen           bool         // choice is filled in
-	timer            engine.Timer // the server's side: queue, connect, server, tarpit
-	waiter           pool.Waiter
-	choice           pool.Choice
-	granted          *pool.Server // by Wake
-	woken            bool
+	waiting          bool // a wake-up is on its way though the stream has ended
+	reqLine          []byte
+	cookieVal        []byte
+	nominated        []string // by the client's Connection field
+	nextFree         *stream
+
+	exchange
+}
+
+// exchange is what is forgotten at the end of one.
+type exchange struct {
+	s       *session
+	fe      *Frontend
+	be      *Backend
+	srv     *server
+	sc      *serverConn
+	parser  http1.Parser
+	state   streamState
+	step    requestStep
+	running bool
+	again   bool
+	tcp     bool
+	id      uint32
+	chosen  bool // choice is filled in
+	choice  pool.Choice
+	granted *pool.Server // by Wake
+	woken   bool
 
 	// the request's way
 	headEnd    int // of the request head in s.in
@@ -63,9 +77,8 @@ type stream struct {
 	rest       int // first byte of s.in that is not decoded
 	reqFraming http1.Framing
 	reqLeft    int64 // payload bytes still to come (FramingLength)
-	reqDec     http1.ChunkReader
-	reqDone    bool // all of the request was received
-	reqSent    bool // all of it was written to the server
+	reqDone    bool  // all of the request was received
+	reqSent    bool  // all of it was written to the server
 	so         *engine.Buffer
 	toServer   outgoing
 	up         *engine.Buffer // a big buffer for long uploads
@@ -74,7 +87,6 @@ type stream struct {
 	sb         *engine.Buffer
 	resFraming http1.Framing
 	resLeft    int64
-	resDec     http1.ChunkReader
 	resParser  http1.Parser
 	resDone    bool // all of the response was received
 	resHead    bool // the head was received
@@ -90,7 +102,6 @@ type stream struct {
 	upgrade    bool
 	abortOnEnd bool // close the client with a reset: the response is cut short
 	reply      *page
-	replyBuf   page
 
 	// a retry needs the request again
 	keepRequest   bool
@@ -113,12 +124,9 @@ type stream struct {
 	counted                                          bool
 	hana                                             pool.Hana
 	errKind                                          pool.ErrKind
-	reqLine                                          []byte
-	cookieVal                                        []byte
 	cookieMark                                       byte
 	cookieDates                                      cookieDates
-	nominated                                        []string // by the client's Connection field
-	received                                         int      // fields of the request as it came
+	received                                         int // fields of the request as it came
 
 	freshOnly       bool // a retry: no idle connection again
 	needProxyHeader bool // before anything else on the new connection
@@ -134,8 +142,6 @@ type stream struct {
 	rawEOFSent, srvEOFSent bool // TCP: half-closes passed on
 	upBytes, downBytes     int64
 	pipeUp, pipeDown       *engine.Pipe
-
-	nextFree *stream
 }
 
 // outgoing is what is still to be written to one side: a, then b.
@@ -215,14 +221,9 @@ func (st *stream) clear() {
 	st.res.Reset()
 	st.reqDec.Reset()
 	st.resDec.Reset()
-	keep := stream{
-		w: st.w, tx: st.tx, req: st.req, res: st.res, timer: st.timer, reqDec: st.reqDec, resDec: st.resDec,
-		generation: st.generation, queuedGeneration: st.queuedGeneration, waiting: st.waiting, waiter: st.waiter, cookieVal: st.cookieVal[:0],
-	}
-	keep.replyBuf.fields = st.replyBuf.fields[:0]
-	keep.reqLine = st.reqLine[:0]
-	keep.nominated = st.nominated[:0]
-	*st = keep
+	st.replyBuf.fields = st.replyBuf.fields[:0]
+	st.reqLine, st.cookieVal, st.nominated = st.reqLine[:0], st.cookieVal[:0], st.nominated[:0]
+	st.exchange = exchange{}
 }
 
 // run drives the stream as far as it goes. Handlers of both connections and
