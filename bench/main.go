@@ -94,6 +94,7 @@ type bench struct {
 	settings
 	dir    string
 	port   int // the first of portBlock ports
+	shift  int // of the ports that proxies get
 	lock   net.Listener
 	origin *process
 	procs  *processes

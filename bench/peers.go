@@ -122,20 +122,19 @@ type proxyConfig struct {
 	tcp      bool
 	bind     string   // after the address: ssl crt …
 	frontend []string // lines
-	global   []string
+	defaults []string
 }
 
 const configText = `global
     nbthread THREADS
     maxconn 9500
     stats socket SOCKET mode 600 level admin expose-fd listeners
-GLOBAL
 defaults
     mode MODE
     timeout connect 5s
     timeout client 120s
     timeout server 120s
-FORWARD
+DEFAULTS
 
 frontend bench
     bind 127.0.0.1:PORT BIND
@@ -147,9 +146,9 @@ backend origin
 `
 
 func (b *bench) configText(c proxyConfig, port int, socket string) string {
-	mode, forward := "http", "    option forwardfor"
+	mode, defaults := "http", append([]string{"option forwardfor"}, c.defaults...)
 	if c.tcp {
-		mode, forward = "tcp", ""
+		mode, defaults = "tcp", c.defaults
 	}
 	indent := func(lines []string) string {
 		var s strings.Builder
@@ -158,8 +157,8 @@ func (b *bench) configText(c proxyConfig, port int, socket string) string {
 		}
 		return strings.TrimSuffix(s.String(), "\n")
 	}
-	return strings.NewReplacer("THREADS", fmt.Sprint(c.threads), "SOCKET", socket, "GLOBAL", indent(c.global), "MODE", mode,
-		"FORWARD", forward, "PORT", fmt.Sprint(port), "BIND", c.bind, "FRONTEND", indent(c.frontend),
+	return strings.NewReplacer("THREADS", fmt.Sprint(c.threads), "SOCKET", socket, "MODE", mode,
+		"DEFAULTS", indent(defaults), "PORT", fmt.Sprint(port), "BIND", c.bind, "FRONTEND", indent(c.frontend),
 		"ORIGIN", fmt.Sprint(b.originPort())).Replace(configText)
 }
 
@@ -174,7 +173,7 @@ type proxy struct {
 
 // Names of runtime sockets stay short: a unix address has 107 bytes.
 func (b *bench) startProxy(which int, name string, c proxyConfig, cpu int, args ...string) (*proxy, error) {
-	p := &proxy{program: b.peers[which], port: b.port + proxyOffset + which,
+	p := &proxy{program: b.peers[which], port: b.port + proxyOffset + b.shift + which,
 		config: b.file(name + "-" + b.peers[which].Name + ".cfg"), socket: b.file(fmt.Sprintf("%s-%d.sock", name, which))}
 	if err := os.WriteFile(p.config, []byte(b.configText(c, p.port, p.socket)), 0o644); err != nil {
 		return nil, err

@@ -7,9 +7,14 @@ var scenarios = []scenario{
 	{"rules", "20 header rules and an acl, 1 KiB", steady{path: "/1k", conns: 64, limit: 0.85,
 		config: proxyConfig{frontend: headerRules}, headers: browserHeaders}.run},
 	{"tcp", "mode tcp, 1 KiB", steady{path: "/1k", conns: 64, limit: 0.85, config: proxyConfig{tcp: true}}.run},
-	{"close", "a connection per request, 1 KiB", steady{path: "/1k", conns: 64, limit: 0.95, headers: []string{"Connection: close"}}.run},
+	{"close", "a connection per request, 1 KiB", steady{path: "/1k", conns: 64, limit: 0.95, headers: []string{"Connection: close"},
+		config: proxyConfig{defaults: []string{"option http-server-close"}}}.run},
 	{"tls-1k", "TLS 1.3 keep-alive, ECDSA P-256, 1 KiB", steady{path: "/1k", conns: 64, limit: 0.90, tls: true}.run},
 	{"tls-64k", "TLS 1.3 keep-alive, ECDSA P-256, 64 KiB", steady{path: "/64k", conns: 64, limit: 0.90, tls: true}.run},
+	{"threads", "two threads against one, 100 header rules", threads{}.run},
+	{"idle", "memory of 5,000 idle keep-alive connections", idle{}.run},
+	{"crowd", "ab -c 9000 -n 60000", crowd{}.run},
+	{"reloads", "64 connections through reloads, take-overs and kills", reloads{}.run},
 }
 
 // What a browser sends, for rules to work on.
