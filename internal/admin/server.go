@@ -65,6 +65,9 @@ type Socket struct {
 	Level model.AdminLevel
 	// Severity is the `severity-output` of the socket: none, number, string.
 	Severity string
+	// Expose, if not nil, answers `_getsocks` on a unix socket: the listening
+	// sockets, for a process that takes over (expose-fd listeners).
+	Expose func(*net.UnixConn) error
 }
 
 // New makes a server. Stop must be called in the end.
@@ -152,7 +155,7 @@ func (s *Server) ServeConn(c net.Conn, so Socket) {
 	if so.Level == 0 {
 		so.Level = model.LevelOperator
 	}
-	x := &session{server: s, conn: c, level: so.Level, severity: so.Severity, id: s.nextID.Add(1)}
+	x := &session{server: s, conn: c, expose: so.Expose, level: so.Level, severity: so.Severity, id: s.nextID.Add(1)}
 	x.timeout.Store(s.timeout.Load())
 	x.in = bufio.NewReaderSize(deadlineConn{x}, s.opt.BufSize)
 	x.out = bufio.NewWriterSize(deadlineConn{x}, 16384)

@@ -20,6 +20,7 @@ type session struct {
 	in     *bufio.Reader
 	out    *bufio.Writer
 	id     uint64
+	expose func(*net.UnixConn) error // nil: not allowed
 
 	// Owned by the session's goroutine.
 	level        model.AdminLevel
@@ -226,6 +227,7 @@ func sessionCommands() []Command {
 			c.WriteString(c.session.server.commands.help(c.session, c.Args, false))
 		}},
 		{Words: []string{"prompt"}, Args: "[help | n | i | p | timed]*", Help: "toggle interactive mode with prompt", Run: runPrompt},
+		{Words: []string{"_getsocks"}, Run: exposeSockets},
 		{Words: []string{"quit"}, Help: "disconnect", Run: func(c *Call) { c.session.quit = true }},
 		{Words: []string{"operator"}, Help: "lower the level of the current CLI session to operator", Run: lower(model.LevelOperator)},
 		{Words: []string{"user"}, Help: "lower the level of the current CLI session to user", Run: lower(model.LevelUser)},
@@ -371,4 +373,17 @@ func parseNumber(s string) (int64, bool) {
 		n = -n
 	}
 	return n, true
+}
+
+// exposeSockets gives the listening sockets away, where the socket's
+// configuration allows it.
+func exposeSockets(c *Call) {
+	uc, ok := c.session.conn.(*net.UnixConn)
+	if !ok || c.session.expose == nil {
+		c.Fail("Permission denied")
+		return
+	}
+	// A peer that went away in the middle has what it deserves.
+	_ = c.session.expose(uc)
+	c.session.quit = true
 }

@@ -89,9 +89,24 @@ func (s *Service) openControl(listen func(socket.Spec) (int, error)) error {
 		if u, ok := l.(*net.UnixListener); ok {
 			u.SetUnlinkOnClose(false) // the file belongs to the keeper
 		}
-		s.control = append(s.control, controlSocket{l, admin.Socket{Name: socketName(spec), Level: m.Level}})
+		info := admin.Socket{Name: socketName(spec), Level: m.Level}
+		if m.ExposeListeners {
+			info.Expose = s.sendSockets
+		}
+		s.control = append(s.control, controlSocket{l, info})
 	}
 	return nil
+}
+
+// sendSockets gives the listening sockets to a process that takes over.
+func (s *Service) sendSockets(uc *net.UnixConn) error {
+	var list []socket.Exported
+	for _, e := range s.rt.Endpoints() {
+		if fd := e.FD(); fd >= 0 {
+			list = append(list, socket.Exported{FD: fd, Interface: e.Bind.Interface})
+		}
+	}
+	return socket.SendAll(uc, list)
 }
 
 func socketName(spec socket.Spec) string {

@@ -34,9 +34,11 @@ type Options struct {
 	LocalPeer string
 	MaxConn   int // -n; 0: as configured
 	Diag      bool
-	Stdin     io.Reader
-	Stderr    io.Writer
-	Quiet     bool
+	// SSLVerifyNone: servers' certificates are not verified (-dV).
+	SSLVerifyNone bool
+	Stdin         io.Reader
+	Stderr        io.Writer
+	Quiet         bool
 	// Version is what show info tells.
 	Version string
 }
@@ -163,7 +165,7 @@ func (s *Service) Build(in worker.Input) (worker.Settings, model.Diagnostics) {
 // compile builds everything that can fail without opening a socket.
 func (s *Service) compile(cfg *model.Config, files *worker.Files) model.Diagnostics {
 	s.cfg = cfg
-	_, d := plan.BuildWith(cfg, plan.Options{ReadFile: files.ReadFile})
+	_, d := plan.BuildWith(cfg, plan.Options{ReadFile: files.ReadFile, SSLVerifyNone: s.opt.SSLVerifyNone})
 	if d.HasErrors() {
 		return d
 	}

@@ -29,6 +29,9 @@ func (rt *Runtime) Endpoints() []Endpoint {
 // Use gives an endpoint its listening socket, which stays the caller's.
 func (e Endpoint) Use(fd int) { e.ln.fd = fd }
 
+// FD is the listening socket, -1 before Use.
+func (e Endpoint) FD() int { return e.ln.fd }
+
 // Text names the address in messages.
 func (e Endpoint) Text() string { return e.ln.addr }
 
