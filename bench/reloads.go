@@ -19,10 +19,16 @@ const (
 	reloadConns   = 64
 )
 
+// killEvery is longer than the second after which the keeper takes a worker's
+// death for an accident, and not for one more turn of a loop of crashes that
+// it has to slow down.
+const killEvery = 1200 * time.Millisecond
+
 // change is one way to replace what carries the traffic.
 type change struct {
 	name   string
 	times  int
+	every  time.Duration // after the end of the one before
 	args   []string // of the program
 	only   int      // the one program that has it; -1: both
 	change func(ctx context.Context, b *bench, p *proxy) (time.Duration, error)
@@ -30,9 +36,9 @@ type change struct {
 }
 
 var changes = []change{
-	{name: "reloads (SIGUSR2)", times: reloadTimes, args: []string{"-W", "-db"}, only: -1, change: reload},
-	{name: "take-overs (-x -sf)", times: takeoverTimes, args: []string{"-db"}, only: -1, change: takeover},
-	{name: "kill -9 of the worker", times: killTimes, args: []string{"-W", "-db"}, only: peerEvenkeel, change: killWorker, kills: true},
+	{name: "reloads (SIGUSR2)", times: reloadTimes, every: 300 * time.Millisecond, args: []string{"-W", "-db"}, only: -1, change: reload},
+	{name: "take-overs (-x -sf)", times: takeoverTimes, every: 300 * time.Millisecond, args: []string{"-db"}, only: -1, change: takeover},
+	{name: "kill -9 of the worker", times: killTimes, every: killEvery, args: []string{"-W", "-db"}, only: peerEvenkeel, change: killWorker, kills: true},
 }
 
 func (reloads) run(ctx context.Context, b *bench, r *result) error {
@@ -64,7 +70,7 @@ func (reloads) run(ctx context.Context, b *bench, r *result) error {
 				}
 			}
 			what := fmt.Sprintf("%d %s, %s", c.times, c.name, mode)
-			for j, text := range []string{what + ": requests", "refused / failed / cut / closed unannounced", "longest silence, ms", "ms until the new one serves"} {
+			for j, text := range []string{what + ": requests", "refused / failed / cut / closed unannounced", "longest silence, ms", "ms until it is over"} {
 				r.Rows = append(r.Rows, row{What: text, HAProxy: cells[0][j], Evenkeel: cells[1][j]})
 			}
 		}
@@ -101,12 +107,12 @@ func (c change) load(ctx context.Context, b *bench, which int, name string, clos
 	defer b.procs.end(l.process)
 	var took []float64
 	for n := range c.times {
-		if err := pause(ctx, 300*time.Millisecond); err != nil {
+		if err := pause(ctx, c.every); err != nil {
 			return loadCounts{}, nil, err
 		}
 		d, err := c.change(ctx, b, p)
 		if err != nil {
-			return loadCounts{}, nil, fmt.Errorf("number %d: %w: %s", n+1, err, tail(p.logText(), 1500))
+			return loadCounts{}, nil, fmt.Errorf("number %d: %w: %s", n+1, err, tail(p.logText(), 400))
 		}
 		took = append(took, float64(d.Microseconds())/1000)
 	}
