@@ -61,7 +61,7 @@ func haproxyMain(name string, args []string) int {
 	}
 	setStartVariables(h, files)
 	options := node.Options{Files: files, LocalPeer: h.Localpeer, MaxConn: h.MaxConn, Diag: h.Diagnostic,
-		Stderr: os.Stderr, Quiet: h.Quiet, Version: haproxyVersion()}
+		Stderr: os.Stderr, Quiet: h.Quiet, Version: haproxyVersion(), SSLVerifyNone: h.NoServerVerify}
 	print := func(w io.Writer, d model.Diagnostics) { haproxyReport(out, w, d) }
 	switch {
 	case worker.IsWorker():
