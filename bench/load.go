@@ -27,6 +27,7 @@ const loadCommand = "load"
 // loadCounts is what the client saw, as JSON on its standard output.
 type loadCounts struct {
 	Requests    int64            `json:"requests"`
+	PerSecond   float64          `json:"per_second"`
 	Connections int64            `json:"connections"`
 	Refused     int64            `json:"refused"`     // connect failed
 	Failed      int64            `json:"failed"`      // no whole answer, or not 200; on a connection's first request also no answer
@@ -87,6 +88,7 @@ func loadMain(args []string) int {
 	}
 	<-stop
 	close(c.stopped)
+	c.counts.PerSecond = float64(c.lockedRequests()) / time.Since(c.began).Seconds()
 	wg.Wait()
 	return c.report()
 }
@@ -96,6 +98,12 @@ func (c *loadClient) report() int {
 		return 1
 	}
 	return 0
+}
+
+func (c *loadClient) lockedRequests() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.counts.Requests
 }
 
 func (c *loadClient) running() bool {

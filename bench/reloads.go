@@ -29,8 +29,8 @@ type change struct {
 	name   string
 	times  int
 	every  time.Duration // after the end of the one before
-	args   []string // of the program
-	only   int      // the one program that has it; -1: both
+	args   []string      // of the program
+	only   int           // the one program that has it; -1: both
 	change func(ctx context.Context, b *bench, p *proxy) (time.Duration, error)
 	kills  bool
 }
@@ -59,7 +59,7 @@ func (reloads) run(ctx context.Context, b *bench, r *result) error {
 					return fmt.Errorf("%s, %s, %s: %w", b.peers[i].Name, c.name, mode, err)
 				}
 				t := spreadOf(took)
-				cells[i] = [4]string{fmt.Sprint(n.Requests), fmt.Sprintf("%d / %d / %d / %d", n.Refused, n.Failed, n.Cut, n.Hushed),
+				cells[i] = [4]string{fmt.Sprintf("%d, %.0f/s", n.Requests, n.PerSecond), fmt.Sprintf("%d / %d / %d / %d", n.Refused, n.Failed, n.Cut, n.Hushed),
 					fmt.Sprintf("%.0f", n.LongestGap), fmt.Sprintf("%.0f (%.0f-%.0f)", t.Median, t.Low, t.High)}
 				if len(n.What) > 0 {
 					r.Notes = append(r.Notes, fmt.Sprintf("%s, %d %s, %s: %v", b.peers[i].Name, c.times, c.name, mode, n.What))
