@@ -489,6 +489,15 @@ func (st *stream) clientGone(phase byte) {
 	}
 	st.setTerm('C', phase)
 	st.errKind = pool.ErrClientAbort
+	if phase == 'H' && !st.resStarted {
+		st.dropServer()
+		st.clientKeep = false
+		if !st.s.conn.Failed() {
+			st.fail(400) // only its own direction is closed
+			return
+		}
+		st.status = 400
+	}
 	st.cut()
 }
 

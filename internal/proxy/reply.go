@@ -188,7 +188,10 @@ func (st *stream) badRequest(status int, cause byte, err error) {
 	}
 	phase := byte('R')
 	if st.state == stateForward {
-		phase = 'D'
+		phase = 'H'
+		if st.resHead {
+			phase = 'D'
+		}
 	}
 	st.setTerm(cause, phase)
 	st.errKind = pool.ErrReq

@@ -217,6 +217,10 @@ func (s *session) fill() bool {
 		if err == engine.ErrAgain {
 			break
 		}
+		if s.rc.Requests == 0 && s.fe.log != nil && !s.fe.opt.DontLogNull && !s.fe.opt.HTTPIgnoreProbes {
+			s.refuse(400, 'C')
+			return false
+		}
 		s.close()
 		return false
 	}
@@ -363,10 +367,16 @@ func (s *session) idleTimeout() {
 		s.close()
 		return
 	}
+	s.refuse(408, 'c')
+}
+
+// refuse ends a connection on which no request came, with an answer and a
+// line in the log.
+func (s *session) refuse(status int, cause byte) {
 	s.phase = sessActive
 	s.st = s.w.getStream()
 	s.st.attach(s)
-	s.st.badRequest(408, 'c', nil)
+	s.st.badRequest(status, cause, nil)
 	if s.st != nil {
 		s.st.run()
 	}

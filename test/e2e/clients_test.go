@@ -71,7 +71,8 @@ func TestClients(t *testing.T) {
 				c.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n12345")
 				c.wantStatus(408)
 			},
-			log: []string{"408 cD--"},
+			log:      []string{"408 cH--"},
+			onlyOurs: true, why: "HAProxy's manual says cH; its 2.6 waits for timeout server",
 		}, {
 			name: "slow body with http-buffer-request", cfg: "timeout http-request 200ms\noption http-buffer-request", server: echo,
 			client: func(c *client) {
@@ -94,7 +95,8 @@ func TestClients(t *testing.T) {
 				c.closeWrite()
 				c.all()
 			},
-			log: []string{"400 CD--"},
+			log:      []string{"-1 CD--"},
+			onlyOurs: true, why: "HAProxy 2.6 says D or L, as it happens",
 		}, {
 			name: "resets in the body", server: hold,
 			client: func(c *client) {
@@ -102,15 +104,16 @@ func TestClients(t *testing.T) {
 				c.awaitNote()
 				c.reset()
 			},
-			log: []string{"400 CD--"},
+			log: []string{"-1 CD--"},
 		}, {
 			name: "leaves before the answer, abortonclose", cfg: "option abortonclose", server: hold,
 			client: func(c *client) { c.get("/"); c.awaitNote(); c.closeWrite(); c.all() },
 			log:    []string{"400 CH--"},
 		}, {
 			name: "resets before the answer", server: hold, cfg: "option abortonclose",
-			client: func(c *client) { c.get("/"); c.awaitNote(); c.reset() },
-			log:    []string{"400 CH--"},
+			client:  func(c *client) { c.get("/"); c.awaitNote(); c.reset() },
+			log:     []string{"400 CH--"},
+			differs: []string{"-1 CD--"}, why: "no data flows yet",
 		}, {
 			name:   "half-closes and waits for its answer",
 			server: func(c *oconn) { c.head(); c.await(); c.ok("late"); c.halt() },
@@ -196,7 +199,7 @@ func TestClients(t *testing.T) {
 				c.send("zz\r\n")
 				c.wantStatus(400)
 			},
-			log: []string{"400 PD--"},
+			log: []string{"400 PH--"},
 		}, {
 			name: "pipelining a thousand", server: echo,
 			client: func(c *client) {
@@ -305,7 +308,8 @@ func TestClients(t *testing.T) {
 					c.t.Errorf("got %q", got)
 				}
 			},
-			log: []string{"200 ----"},
+			log:      []string{"200 ----"},
+			onlyOurs: true, why: "HAProxy sends chunks to HTTP/1.0",
 		}, {
 			name: "empty lines before and behind requests", server: echo,
 			client: func(c *client) {
@@ -319,7 +323,13 @@ func TestClients(t *testing.T) {
 			log: []string{"200 ----", "200 ----"},
 		}, {
 			name: "leaves without a word, dontlognull", cfg: "option dontlognull", server: echo,
-			client: func(c *client) { c.closeWrite(); c.wantEOF() },
+			client:   func(c *client) { c.closeWrite(); c.wantEOF() },
+			log:      []string{},
+			onlyOurs: true, why: "HAProxy answers 400 to nobody",
+		}, {
+			name: "leaves without a word", server: echo,
+			client: func(c *client) { c.closeWrite(); c.all() },
+			log:    []string{"400 CR--"},
 		}, {
 			name: "an upload of 5 MB, echoed while it comes",
 			server: func(c *oconn) {
@@ -355,11 +365,11 @@ func TestAbortPhases(t *testing.T) {
 		}, {
 			name: "leaves while connecting, abortonclose", cfg: "timeout connect 5s\noption abortonclose\nserver s " + full,
 			client: func(c *client) { c.get("/"); c.closeWrite(); c.all() },
-			log:    []string{"400 CC--"},
+			log:    []string{"-1 CC--"},
 		}, {
 			name: "resets while connecting", cfg: "timeout connect 5s\noption abortonclose\nserver s " + full,
 			client: func(c *client) { c.get("/"); c.reset() },
-			log:    []string{"400 CC--"},
+			log:    []string{"-1 CC--"},
 		},
 	})
 }

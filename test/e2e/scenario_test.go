@@ -17,7 +17,7 @@ type scenario struct {
 	cfg    string
 	server func(*oconn) // nil: nothing listens
 	client func(*client)
-	// log is what the log lines must say: status and flags of each.
+	// log is what the log lines must say: status and flags of each. nil: anything.
 	log []string
 	// check looks at the server afterwards.
 	check func(*testing.T, *origin)
@@ -79,9 +79,8 @@ func (s *scenario) play(t *testing.T, p program, d *director, addr, frontend str
 	if p == peer && s.differs != nil {
 		want = s.differs
 	}
-	got := d.logs.await(t, frontend, len(want))
-	if !slices.Equal(got, want) {
-		t.Errorf("log %q, want %q", got, want)
+	if got := d.logs.await(t, frontend, len(want)); want != nil && !slices.Equal(got, want) {
+		t.Errorf("log %.20q, want %q", got[:min(len(got), 10)], want)
 	}
 	if s.check != nil {
 		s.check(t, o)
