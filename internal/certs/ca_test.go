@@ -26,8 +26,9 @@ import (
 	"evenkeel/internal/model"
 )
 
-// testNow is the moment that all tests live in.
-var testNow = time.Date(2030, 6, 1, 12, 0, 0, 0, time.UTC)
+// testNow is the moment that all tests live in: the present one, as the real
+// haproxy that some of them compare with has no other clock.
+var testNow = time.Now().UTC().Truncate(time.Second)
 
 // authority is a CA for tests.
 type authority struct {
@@ -222,7 +223,7 @@ func handshake(t testing.TB, server, client *tls.Config) result {
 	if client.Time == nil {
 		client.Time = func() time.Time { return testNow }
 	}
-	a, b := net.Pipe()
+	a, b := socketPair(t)
 	defer a.Close()
 	defer b.Close()
 	var r result
@@ -249,6 +250,24 @@ func handshake(t testing.TB, server, client *tls.Config) result {
 	return r
 }
 
+// socketPair gives two connected sockets. net.Pipe has no buffer: two alerts
+// that cross would wait for each other.
+func socketPair(t testing.TB) (a, b net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if b, err = net.Dial("tcp", l.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	if a, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	return a, b
+}
+
 // anyServer is a client that takes what it gets.
 func anyServer(sni string) *tls.Config {
 	return &tls.Config{ServerName: sni, InsecureSkipVerify: true}
@@ -263,3 +282,5 @@ func presentedBy(t testing.TB, r result) *x509.Certificate {
 }
 
 func same(a, b *x509.Certificate) bool { return a != nil && b != nil && bytes.Equal(a.Raw, b.Raw) }
+
+func mustEC(a *authority) *ecdsa.PrivateKey { return a.key.(*ecdsa.PrivateKey) }

@@ -49,17 +49,7 @@ func TestChoiceAsHAProxy(t *testing.T) {
 			write(t, dir+name, text)
 		}
 	}
-	write(t, dir+"/h.cfg", cfg.String())
-	cmd := exec.Command(haproxyPath, "-db", "-f", dir+"/h.cfg")
-	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(ended) }()
-	defer func() { _ = cmd.Process.Kill(); <-ended }()
-	awaitPort(t, haproxyPort+len(all)-1, ended, &said)
+	startHAProxy(t, dir, cfg.String(), haproxyPort+len(all)-1)
 	for i, c := range all {
 		for key, want := range c.clients {
 			if c.ours {
@@ -87,6 +77,23 @@ func write(t *testing.T, name, text string) {
 	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// startHAProxy runs one until the end of the test; port is the last that it
+// opens.
+func startHAProxy(t *testing.T, dir, cfg string, port int) {
+	t.Helper()
+	write(t, dir+"/h.cfg", cfg)
+	cmd := exec.Command(haproxyPath, "-db", "-f", dir+"/h.cfg")
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(ended) }()
+	t.Cleanup(func() { _ = cmd.Process.Kill(); <-ended })
+	awaitPort(t, port, ended, &said)
 }
 
 func awaitPort(t *testing.T, port int, ended chan struct{}, said *bytes.Buffer) {

@@ -179,6 +179,9 @@ func (t *trust) revoked(chain []*x509.Certificate, now time.Time) []flaw {
 func (r *revocations) check(x, issuer *x509.Certificate, now time.Time) int {
 	found := errNoCRL
 	for _, l := range r.byIssuer[string(x.RawIssuer)] {
+		if issuer != nil && len(l.list.AuthorityKeyId) > 0 && len(issuer.SubjectKeyId) > 0 && !bytes.Equal(l.list.AuthorityKeyId, issuer.SubjectKeyId) {
+			continue // of another authority with the same name
+		}
 		if issuer == nil || !l.signedBy(issuer) {
 			found = errCRLSignature
 			continue
