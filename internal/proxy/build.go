@@ -137,6 +137,7 @@ func (b *builder) pages(errs map[int]model.ErrorReply) map[int]*page {
 			if p.status == 0 {
 				p.status = status
 			}
+			p.logged = status
 			pages[status] = p
 		}
 	}
@@ -146,12 +147,14 @@ func (b *builder) pages(errs map[int]model.ErrorReply) map[int]*page {
 // replyPage is an error reply made of literals, as errorloc and http-error
 // give; samples in it have no request to look at.
 func (b *builder) replyPage(status int, r *model.Reply) *page {
+	logged := status
 	if r.Status != 0 {
 		status = r.Status
 	}
-	p := &page{status: status, reason: reasons[status], body: r.BodyBytes}
+	p := &page{status: status, logged: logged, reason: reasons[status], body: r.BodyBytes}
 	if r.Raw != nil {
 		if q, err := parsePage(r.Raw); err == nil {
+			q.logged = logged
 			return q
 		}
 	}

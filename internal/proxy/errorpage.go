@@ -11,7 +11,9 @@ import (
 // page is a ready response: what is sent when no server's answer is.
 type page struct {
 	status int
+	logged int // the status that the log shows, if it is another one
 	reason string
+	old    bool // HTTP/1.0
 	fields []message.Field
 	body   []byte
 	silent bool // an empty error file: close without a word
@@ -106,7 +108,7 @@ func parsePage(raw []byte) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &page{status: h.Status, reason: string(h.Reason), body: raw[n:]}
+	p := &page{status: h.Status, reason: string(h.Reason), body: raw[n:], old: h.Version < message.HTTP11}
 	p.fields = append(p.fields, contentLength(len(p.body)))
 	for _, f := range h.Fields {
 		switch f.ID {

@@ -43,6 +43,9 @@ func (ln *listener) OnAccept(el *engine.Listener, fd int, src netip.AddrPort) {
 	rt := ln.fe.rt
 	w := rt.workers[el.Loop().ID()]
 	if !ln.fe.admit(ln, w.loop.Now()) {
+		// At once for this one: the loop would go on with what waits in the
+		// socket's queue. Others may each take one connection too many.
+		el.Pause()
 		ln.fe.pauseAll(rt)
 	}
 	if len(rt.workers) > 1 {

@@ -138,6 +138,10 @@ func (st *stream) fillLog() {
 	if st.connectAt == 0 {
 		l.Tr = -1
 	}
+	if st.term[1] == 'T' {
+		// HAProxy counts a tarpit as time in a queue.
+		l.TR, l.Tw = -1, ms(now-first)
+	}
 	l.Tq = -1
 	if st.requestAt != 0 {
 		l.Tq = ms(st.requestAt - since)

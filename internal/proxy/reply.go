@@ -105,6 +105,9 @@ func (st *stream) startReply() {
 	h := &st.res
 	h.Reset()
 	h.Response, h.Version, h.Status = true, message.HTTP11, p.status
+	if p.old {
+		h.Version = message.HTTP10
+	}
 	h.Reason = h.KeepString(p.reason)
 	h.Fields = append(h.Fields, p.fields...)
 	body := p.body
@@ -119,7 +122,9 @@ func (st *stream) startReply() {
 	}
 	st.tx.Server = nil
 	st.afterRules()
-	st.status = h.Status
+	if st.status = h.Status; p.logged != 0 {
+		st.status = p.logged
+	}
 	if st.co == nil {
 		st.co = st.w.loop.GetBuffer()
 	}

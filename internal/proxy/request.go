@@ -119,6 +119,7 @@ func (st *stream) beginRequest() bool {
 	w.loop.Disarm(&s.timer)
 	f, err := http1.RequestFraming(&st.req)
 	if err != nil {
+		st.requestAt = 0
 		st.badRequest(0, 'P', err)
 		return true
 	}
@@ -148,6 +149,7 @@ func (st *stream) beginRequest() bool {
 	tx.ReqBodyDone = st.reqDone
 	if !st.reqDone {
 		if err := st.decodeRequest(); err != nil {
+			st.requestAt = 0
 			st.badRequest(400, 'P', err)
 			return true
 		}
@@ -229,6 +231,10 @@ func (st *stream) receiveRequest() (progress, full bool, err error) {
 // needs more input or has decided.
 func (st *stream) runRules() bool {
 	for st.step < stepEnd {
+		if !st.reqDone && !st.bodyAwaited && st.wantsBody() {
+			st.state = stateBody
+			return true
+		}
 		p, phase := st.block(st.step)
 		if p == nil {
 			if st.step == stepSwitch && !st.switchBackend() {
@@ -250,9 +256,6 @@ func (st *stream) runRules() bool {
 	}
 	st.applyRuleResults()
 	st.state = stateAssign
-	if (st.needsWholeBody()) && !st.reqDone {
-		st.state = stateBody
-	}
 	return true
 }
 
@@ -343,7 +346,6 @@ func (st *stream) obey(v rule.Verdict) bool {
 		fs.deniedReq++
 		st.errKind = pool.ErrDeniedRequest
 		st.setTerm('P', 'T')
-		st.clientKeep = false
 		delay := st.fe.to.tarpit
 		if st.be != nil && st.be.to.tarpit > 0 {
 			delay = st.be.to.tarpit
@@ -413,17 +415,22 @@ func (st *stream) switchBackend() bool {
 	return true
 }
 
-// needsWholeBody: option http-buffer-request, and balance url_param check_post.
-func (st *stream) needsWholeBody() bool {
-	return st.be != nil && (st.fe.opt.HTTPBufferRequest || st.be.opt.HTTPBufferRequest ||
-		st.be.needBody && st.req.MethodID == message.MethodPost)
+// wantsBody says whether the body comes before the next block of rules: option
+// http-buffer-request, and balance url_param check_post.
+func (st *stream) wantsBody() bool {
+	switch st.step {
+	case stepRequest:
+		return st.fe.opt.HTTPBufferRequest
+	case stepBackendContent:
+		return st.be.opt.HTTPBufferRequest || st.be.needBody && st.req.MethodID == message.MethodPost
+	}
+	return false
 }
 
 // awaitBody waits until the buffer is full or the body complete.
 func (st *stream) awaitBody() bool {
 	if st.reqDone {
-		st.w.loop.Disarm(&st.timer)
-		st.state = stateAssign
+		st.bodyReady()
 		return true
 	}
 	progress, full, err := st.receiveRequest()
@@ -431,8 +438,7 @@ func (st *stream) awaitBody() bool {
 	case progress && err == nil:
 		return true
 	case full:
-		st.w.loop.Disarm(&st.timer)
-		st.state = stateAssign
+		st.bodyReady()
 		return true
 	case err != nil && errors.As(err, new(*http1.ParseError)):
 		st.badRequest(400, 'P', err)
@@ -446,6 +452,12 @@ func (st *stream) awaitBody() bool {
 	}
 	st.expectContinue()
 	return false
+}
+
+func (st *stream) bodyReady() {
+	st.w.loop.Disarm(&st.timer)
+	st.bodyAwaited = true
+	st.state = stateRules
 }
 
 // awaitTimer watches the client while a timer runs.

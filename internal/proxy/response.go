@@ -291,18 +291,20 @@ func (st *stream) appendResponseHead(b []byte) []byte {
 	if st.connMode() == model.Close {
 		st.clientKeep = false
 	}
-	if kind == http1.FramingChunked || kind == http1.FramingUntilClose {
-		if st.req.Version >= message.HTTP11 {
-			st.chunkOut = true
-		} else {
-			st.clientKeep = false
-		}
+	switch {
+	case kind == http1.FramingChunked && st.req.Version >= message.HTTP11:
+		st.chunkOut = true
+	case kind == http1.FramingChunked, kind == http1.FramingUntilClose:
+		st.clientKeep = false
 	}
 	if !st.reqDone && st.resDone {
 		st.clientKeep = false
 	}
 	st.dropResponseHops()
 	b = http1.AppendStatusLine(b, h)
+	if h.Version < message.HTTP11 {
+		b[len("HTTP/1.")] = '0'
+	}
 	b = http1.AppendFields(b, h)
 	if st.chunkOut {
 		b = append(b, "Transfer-Encoding: chunked\r\n"...)
@@ -314,7 +316,7 @@ func (st *stream) appendResponseHead(b []byte) []byte {
 		}
 	case !st.clientKeep:
 		b = append(b, "Connection: close\r\n"...)
-	case st.req.Version < message.HTTP11:
+	case st.req.Version < message.HTTP11, h.Version < message.HTTP11:
 		b = append(b, "Connection: keep-alive\r\n"...)
 	}
 	return append(b, "\r\n"...)
@@ -374,6 +376,7 @@ func (st *stream) responseBroken(err error) {
 			return
 		}
 		st.hana = pool.HanaHTTPResponse
+		st.firstAt = 0 // no answer in the end
 		st.serverFailed(502, 'P', 'H')
 	}
 }

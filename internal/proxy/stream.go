@@ -72,16 +72,17 @@ type exchange struct {
 	woken   bool
 
 	// the request's way
-	headEnd    int // of the request head in s.in
-	payR, payW int // payload in s.in that is decoded and not yet sent
-	rest       int // first byte of s.in that is not decoded
-	reqFraming http1.Framing
-	reqLeft    int64 // payload bytes still to come (FramingLength)
-	reqDone    bool  // all of the request was received
-	reqSent    bool  // all of it was written to the server
-	so         *engine.Buffer
-	toServer   outgoing
-	up         *engine.Buffer // a big buffer for long uploads
+	headEnd     int // of the request head in s.in
+	payR, payW  int // payload in s.in that is decoded and not yet sent
+	rest        int // first byte of s.in that is not decoded
+	reqFraming  http1.Framing
+	reqLeft     int64 // payload bytes still to come (FramingLength)
+	reqDone     bool  // all of the request was received
+	reqSent     bool  // all of it was written to the server
+	bodyAwaited bool  // the buffer holds as much of it as it can
+	so          *engine.Buffer
+	toServer    outgoing
+	up          *engine.Buffer // a big buffer for long uploads
 
 	// the response's way
 	sb         *engine.Buffer

@@ -1,6 +1,8 @@
 package rule
 
 import (
+	"strings"
+
 	"evenkeel/internal/model"
 )
 
@@ -50,9 +52,22 @@ func (c *Compiler) Format(f *model.Format, phase Phase) *Format {
 		return &Format{literal: []byte(s), plain: true}
 	}
 	out := &Format{}
+	spaced, trim := true, false // what came before ends in a space; the next space is taken
 	for i := range f.Parts {
 		p := &f.Parts[i]
+		if p.Literal != "" && trim {
+			rest := *p
+			rest.Literal = p.Literal[1:]
+			p, trim = &rest, false
+			if rest.Literal == "" {
+				continue // spaced is still true
+			}
+		}
 		switch {
+		case spaced && capturing[p.Alias] && i+1 < len(f.Parts) && strings.HasPrefix(f.Parts[i+1].Literal, " "):
+			out.parts = append(out.parts, beforeSpace(c.formatAlias(p, phase)))
+			trim = true
+			continue
 		case p.Expr != nil:
 			out.parts = append(out.parts, c.formatExpr(p, phase))
 		case p.Alias != "":
@@ -63,6 +78,22 @@ func (c *Compiler) Format(f *model.Format, phase Phase) *Format {
 			text := p.Literal
 			out.parts = append(out.parts, func(dst []byte, _ *Tx) []byte { return append(dst, text...) })
 		}
+		spaced = strings.HasSuffix(p.Literal, " ")
 	}
 	return out
+}
+
+// capturing are the aliases that write nothing at all where nothing is
+// captured: the spaces on both of their sides are one then.
+var capturing = map[string]bool{"hr": true, "hs": true, "hrl": true, "hsl": true}
+
+// beforeSpace writes what p writes and the space behind it, or nothing.
+func beforeSpace(p formatPart) formatPart {
+	return func(dst []byte, tx *Tx) []byte {
+		n := len(dst)
+		if dst = p(dst, tx); len(dst) > n {
+			dst = append(dst, ' ')
+		}
+		return dst
+	}
 }

@@ -22,7 +22,7 @@ func logTx() *Tx {
 
 func TestLogFormats(t *testing.T) {
 	for _, tt := range []struct{ format, want string }{
-		{HTTPLogFormat, `127.0.0.1:40000 [06/Feb/2009:12:14:14.655] fe1 static/srv1 10/0/30/69/109 200 2750 - - --NI 1/2/3/4/0 5/6 {a#7C#22b#7B#7D\]#E9|}  "GET /a/b?x=1 HTTP/1.1"`},
+		{HTTPLogFormat, `127.0.0.1:40000 [06/Feb/2009:12:14:14.655] fe1 static/srv1 10/0/30/69/109 200 2750 - - --NI 1/2/3/4/0 5/6 {a#7C#22b#7B#7D\]#E9|} "GET /a/b?x=1 HTTP/1.1"`},
 		{TCPLogFormat, "127.0.0.1:40000 [06/Feb/2009:12:14:14.655] fe1 static/srv1 0/30/118 2750 -- 1/2/3/4/0 5/6"},
 		{DefaultHTTPLogFormat, "Connect from 127.0.0.1:40000 to 127.0.0.1:21100 (fe1/HTTP)"},
 		// HAProxy 2.6 printed the same for the same captures.
@@ -47,7 +47,7 @@ func TestLogOfWhatNeverHappened(t *testing.T) {
 	tx.Req, tx.Backend = nil, nil
 	tx.Log = Log{Accept: time.Unix(0, 0), Request: time.Unix(0, 0), TR: -1, Tw: -1, Tc: -1, Tr: -1, Ta: 5, Status: -1, TermState: [4]byte{'C', 'R', '-', '-'}, LogASAP: true}
 	f := c.Format(parseFormat("%b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %tsc %hr %{+Q}r %rc"), PhaseLog)
-	if got, want := string(f.Append(nil, tx)), `fe1/<NOSRV> -1/-1/-1/-1/+5 -1 +0 CR--  "<BADREQ>" 0`; got != want {
+	if got, want := string(f.Append(nil, tx)), `fe1/<NOSRV> -1/-1/-1/-1/+5 -1 +0 CR-- "<BADREQ>" 0`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }

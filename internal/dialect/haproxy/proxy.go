@@ -218,7 +218,10 @@ func parseErrorLoc(p *parser, w []word) {
 	}
 	p.proxy.Errors[status] = model.ErrorReply{Pos: w[2].Pos, Reply: &model.Reply{
 		Pos: w[2].Pos, Status: code,
-		Headers: []model.HeaderFormat{{Pos: w[2].Pos, Name: "location", Value: model.Literal(w[2].Pos, w[2].Text)}},
+		Headers: []model.HeaderFormat{
+			{Pos: w[2].Pos, Name: "cache-control", Value: model.Literal(w[2].Pos, "no-cache")},
+			{Pos: w[2].Pos, Name: "location", Value: model.Literal(w[2].Pos, w[2].Text)},
+		},
 	}}
 }
 
