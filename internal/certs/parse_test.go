@@ -92,7 +92,11 @@ func FuzzSplitPEM(f *testing.F) {
 	f.Add([]byte("-----BEGIN \n-----END "))
 	f.Add([]byte("-----BEGIN A-----\nProc-Type: 4,ENCRYPTED\n\nAA==\n-----END A----------BEGIN B-----\n-----END B-----"))
 	f.Fuzz(func(t *testing.T, data []byte) {
+		before := string(data)
 		blocks, bad := splitPEM(data)
+		if string(data) != before {
+			t.Fatal("the caller's bytes changed")
+		}
 		if bad != nil && (blocks != nil || bad.text == "") {
 			t.Fatal("an error and a result")
 		}

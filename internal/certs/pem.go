@@ -63,7 +63,8 @@ func splitPEM(data []byte) ([]block, *fault) {
 				end = pos + i
 				line--
 			}
-			b, _ := pem.Decode(append(bytes.TrimRight(data[start:end:end], "\r\n \t"), '\n'))
+			// A copy: data belongs to the caller.
+			b, _ := pem.Decode(append(bytes.Clone(bytes.TrimRight(data[start:end], "\r\n \t")), '\n'))
 			if b == nil {
 				return nil, faultf("copy the file again", "the PEM block of line %d is damaged", startLine)
 			}
