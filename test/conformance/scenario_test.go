@@ -1,0 +1,278 @@
+package conformance
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// scenario is one configuration and what is done to it.
+type scenario struct {
+	name string
+	// config is what stands below the common global and defaults sections; see
+	// director.words for the {names} in it.
+	config   string
+	global   string            // more lines of the global section
+	defaults string            // more lines of the defaults section
+	bare     bool              // config is everything
+	files    map[string]string // in {dir}
+	args     []string          // more arguments
+	steps    []step
+}
+
+// step is one thing done to a director, and seen of it.
+type step struct {
+	data string        // sent to a frontend
+	fe   int           // which, from 1; 0 is 1
+	wait time.Duration // for an answer; 0: long enough for any
+	cli  string        // a command of the runtime API, instead of data
+	do   func(*director) string
+	// logs to wait for before the step is over. HAProxy's lines are always
+	// awaited.
+	logs int
+	// differs says why evenkeel does not do what HAProxy does.
+	differs string
+	name    string
+}
+
+const patience = 4 * time.Second
+
+// seen is what a step showed of one director.
+type seen struct {
+	answer, fate string
+	logs         []string
+}
+
+func (x seen) String() string {
+	s := x.answer
+	if x.fate != "" {
+		s += "\n[" + x.fate + "]"
+	}
+	for _, l := range x.logs {
+		s += "\nlog: " + l
+	}
+	return s
+}
+
+const commonGlobal = `global
+ nbthread 1
+ log {log} local0
+ stats socket "fd@${cli}" level admin
+`
+
+const commonDefaults = `defaults
+ mode http
+ log global
+ option httplog
+ timeout client 2s
+ timeout server 2s
+ timeout connect 1s
+ timeout http-keep-alive 3s
+`
+
+func (sc *scenario) text() string {
+	if sc.bare {
+		return sc.config
+	}
+	return commonGlobal + sc.global + commonDefaults + sc.defaults + sc.config
+}
+
+// attempts: a scenario that differs is run again, for the machine may have
+// been too busy for its clocks.
+const attempts = 2
+
+// runAll runs the scenarios beside each other.
+func runAll(t *testing.T, list []scenario) {
+	needPeer(t)
+	for _, sc := range list {
+		t.Run(sc.name, func(t *testing.T) {
+			t.Parallel()
+			for i := range attempts {
+				diffs := sc.compare(t)
+				if len(diffs) == 0 {
+					return
+				}
+				if i == attempts-1 {
+					for _, d := range diffs {
+						t.Error(d)
+					}
+				}
+			}
+		})
+	}
+}
+
+// compare runs the scenario on both and lists the differences.
+func (sc *scenario) compare(t *testing.T) []string {
+	pair := [2]*director{newDirector(t, peer), newDirector(t, ours)}
+	for _, d := range pair {
+		for name, text := range sc.files {
+			d.file(name, text)
+		}
+		d.start(sc.text(), sc.args...)
+		defer d.stop()
+	}
+	var diffs []string
+	for i := range sc.steps {
+		s := &sc.steps[i]
+		got := s.both(pair)
+		if got[0].String() == got[1].String() {
+			continue
+		}
+		if s.differs != "" {
+			t.Logf("%s: differs: %s", s.title(), s.differs)
+			continue
+		}
+		text := fmt.Sprintf("step %d: %s\n", i+1, s.title())
+		if pair[1].hasExited() || pair[0].hasExited() {
+			text += fmt.Sprintf("HAProxy says: %s\nevenkeel says: %s\n", pair[0].stderr, pair[1].stderr)
+		}
+		diffs = append(diffs, text+difference(got[0], got[1]))
+	}
+	return diffs
+}
+
+func (d *director) hasExited() bool {
+	select {
+	case <-d.exited:
+		return true
+	default:
+		return false
+	}
+}
+
+func (s *step) title() string {
+	text := s.name + s.cli + s.data
+	if len(text) > 160 {
+		text = text[:160] + "…"
+	}
+	return fmt.Sprintf("%q", text)
+}
+
+// both does the step to both directors at a time.
+func (s *step) both(pair [2]*director) [2]seen {
+	var got [2]seen
+	var wg sync.WaitGroup
+	for i, d := range pair {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			got[i].answer, got[i].fate = s.act(d)
+		}()
+	}
+	wg.Wait()
+	limit := 150 * time.Millisecond
+	if s.logs > 0 {
+		limit = 8 * time.Second
+	}
+	lines := pair[0].log.take(s.logs, limit, 60*time.Millisecond)
+	if s.logs == 0 && len(lines) > 0 {
+		s.logs = len(lines)
+	}
+	got[0].logs = pair[0].normalLogs(lines)
+	limit = 1500 * time.Millisecond
+	if s.logs > 0 {
+		limit = 4 * time.Second
+	}
+	got[1].logs = pair[1].normalLogs(pair[1].log.take(len(lines), limit, 60*time.Millisecond))
+	return got
+}
+
+func (d *director) normalLogs(lines []string) []string {
+	var out []string
+	for _, l := range lines {
+		out = append(out, d.logLine(l))
+	}
+	return out
+}
+
+func (s *step) act(d *director) (answer, fate string) {
+	switch {
+	case s.do != nil:
+		return d.response(s.do(d)), ""
+	case s.cli != "":
+		return d.cliText(d.ask(s.cli)), ""
+	}
+	c, err := net.Dial("tcp", d.fes[max(s.fe, 1)-1])
+	if err != nil {
+		return "cannot connect: " + err.Error(), ""
+	}
+	wait := s.wait
+	if wait == 0 {
+		wait = patience
+	}
+	answer, fate = exchange(c, s.data, wait)
+	return d.response(answer), fate
+}
+
+// cliText makes an answer of the runtime API comparable.
+func (d *director) cliText(s string) string { return d.names.Replace(s) }
+
+// difference shows the parts of two results that are not the same.
+func difference(a, b seen) string {
+	var out strings.Builder
+	show := func(what, x, y string) {
+		if x != y {
+			fmt.Fprintf(&out, "  %s HA %s\n  %s EK %s\n", what, indent(x), what, indent(y))
+		}
+	}
+	show("answer", a.answer, b.answer)
+	show("fate", a.fate, b.fate)
+	show("logs", strings.Join(a.logs, "\n"), strings.Join(b.logs, "\n"))
+	return out.String()
+}
+
+func indent(s string) string {
+	if len(s) > 3000 {
+		s = s[:3000] + "…"
+	}
+	return strings.ReplaceAll(fmt.Sprintf("%q", s), `\n`, "\n            ")
+}
+
+// get is a plain request.
+func get(path string) step { return step{data: getText(path)} }
+
+func getText(path string) string { return "GET " + path + " HTTP/1.1\r\nHost: a.com\r\n\r\n" }
+
+// gets are plain requests, a connection each.
+func gets(paths string) []step {
+	var out []step
+	for _, p := range strings.Fields(paths) {
+		out = append(out, get(p))
+	}
+	return out
+}
+
+func raw(data string) step { return step{data: data} }
+
+// with adds header lines, separated by "|", to a request for path.
+func with(path, lines string) step {
+	return raw("GET " + path + " HTTP/1.1\r\nHost: a.com\r\n" + strings.ReplaceAll(lines, "|", "\r\n") + "\r\n\r\n")
+}
+
+func cli(command string) step { return step{cli: command} }
+
+// brief waits only so long for an answer that does not come, or not in full.
+func (s step) brief(d time.Duration) step {
+	s.wait = d
+	return s
+}
+
+// not says why evenkeel does not do what HAProxy does.
+func (s step) not(reason string) step {
+	s.differs = reason
+	return s
+}
+
+func join(lists ...[]step) []step {
+	var out []step
+	for _, l := range lists {
+		out = append(out, l...)
+	}
+	return out
+}
+
+func steps(list ...step) []step { return list }
