@@ -74,7 +74,7 @@ func (st *stream) dial(sni string) bool {
 	if st.tx.HasMark {
 		d.Mark = int(st.tx.Mark)
 	}
-	sc := &serverConn{w: w, srv: srv, st: st, sni: sni, firstOwner: st.s.serial}
+	sc := &serverConn{w: w, srv: srv, st: st, sni: sni}
 	conn, err := w.loop.Dial(&d, sc)
 	if err != nil {
 		st.connectFailed(err.Error(), false)

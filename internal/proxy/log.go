@@ -157,6 +157,14 @@ func (st *stream) fillLog() {
 	}
 	l.BytesRead, l.BytesUploaded = st.bytesOut, st.bytesIn
 	l.Status = st.status
+	if st.be != nil && st.be.cookie != nil && !st.tcp && st.term[2] == '-' {
+		st.term[2], st.term[3] = 'N', 'N'
+		if st.cookieMark != 0 {
+			st.term[2] = st.cookieMark
+		} else if st.chosen {
+			st.term[2] = st.choice.CookieState.Letter()
+		}
+	}
 	l.TermState = st.term
 	l.ActConn = int(st.w.rt.conns.Load())
 	l.FeConn = int(st.fe.conns.Load())

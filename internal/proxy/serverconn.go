@@ -17,12 +17,9 @@ type serverConn struct {
 
 	owner *session // its only user (http-reuse never, private connections)
 	sni   string
-	// requests sent on it so far.
-	requests int
-	// shared: it has served more than one session's requests well, which
-	// http-reuse aggressive trusts.
-	shared     bool
-	firstOwner uint64
+	// requests sent on it so far. From the second on http-reuse aggressive
+	// trusts it.
+	requests   int
 	idleAt     int64
 	prev, next *serverConn
 }
@@ -120,11 +117,8 @@ func (st *stream) takeIdle(srv *server, sni string) *serverConn {
 			continue
 		case first && st.be.reuse == model.ReuseSafe:
 			return nil
-		case first && st.be.reuse == model.ReuseAggressive && !sc.shared:
+		case first && st.be.reuse == model.ReuseAggressive && sc.requests < 2:
 			continue
-		}
-		if sc.firstOwner != s.serial {
-			sc.shared = true
 		}
 		l.remove(sc)
 		return sc
