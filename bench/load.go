@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -33,6 +34,8 @@ type loadCounts struct {
 	Failed      int64            `json:"failed"`      // no whole answer, or not 200; on a connection's first request also no answer
 	Cut         int64            `json:"cut"`         // a kept-alive connection that closed under a request
 	Hushed      int64            `json:"hushed"`      // a kept-alive connection that closed unannounced between two requests
+	P50         float64          `json:"p50_us"`
+	P99         float64          `json:"p99_us"`
 	LongestGap  float64          `json:"longest_gap"` // ms in which nothing was served to any connection
 	What        map[string]int64 `json:"what,omitempty"`
 }
@@ -52,6 +55,7 @@ type loadClient struct {
 
 	mu     sync.Mutex
 	counts loadCounts
+	took   []float64 // µs, of at most keptLatencies answers
 }
 
 func loadMain(args []string) int {
@@ -94,6 +98,10 @@ func loadMain(args []string) int {
 }
 
 func (c *loadClient) report() int {
+	slices.Sort(c.took)
+	if n := len(c.took); n > 0 {
+		c.counts.P50, c.counts.P99 = c.took[n/2], c.took[n*99/100]
+	}
 	if json.NewEncoder(os.Stdout).Encode(c.counts) != nil {
 		return 1
 	}
@@ -124,11 +132,16 @@ func (c *loadClient) count(field *int64, what string) {
 	c.mu.Unlock()
 }
 
-func (c *loadClient) served() {
+const keptLatencies = 1 << 20
+
+func (c *loadClient) served(took time.Duration) {
 	now := int64(time.Since(c.began))
 	before := c.lastServed.Swap(now)
 	c.mu.Lock()
 	c.counts.Requests++
+	if len(c.took) < keptLatencies {
+		c.took = append(c.took, micros(took))
+	}
 	c.counts.LongestGap = max(c.counts.LongestGap, float64(now-before)/1e6)
 	c.mu.Unlock()
 }
@@ -159,7 +172,8 @@ func (c *loadClient) requests(conn *net.TCPConn, think time.Duration) {
 				return
 			}
 		}
-		conn.SetDeadline(time.Now().Add(c.timeout))
+		asked := time.Now()
+		conn.SetDeadline(asked.Add(c.timeout))
 		_, werr := conn.Write(c.request)
 		head, err := readHead(r)
 		switch {
@@ -185,7 +199,7 @@ func (c *loadClient) requests(conn *net.TCPConn, think time.Duration) {
 		case a.status != 200:
 			c.count(&c.counts.Failed, "status "+strconv.Itoa(a.status))
 		default:
-			c.served()
+			c.served(time.Since(asked))
 		}
 		if a.closing || c.close {
 			// Whoever closes first keeps the port busy: that is not the client's part.
@@ -211,10 +225,11 @@ func (c *loadClient) hold(n int, stop chan os.Signal) int {
 				}
 				held[i] = conn
 				c.count(&c.counts.Connections, "")
+				asked := time.Now()
 				if err := c.one(conn); err != nil {
 					c.count(&c.counts.Failed, reason(err))
 				} else {
-					c.served()
+					c.served(time.Since(asked))
 				}
 			}
 		})

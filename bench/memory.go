@@ -197,7 +197,7 @@ func (s crowd) turn(ctx context.Context, b *bench, p *proxy) (sample, error) {
 		"http://"+local(p.port)+"/1k"), b.cpu(loadCPU))
 	close(sampling)
 	<-sampled
-	used := treeCPU(p.pid()) - cpu
+	used := treeCPU(p.pid()).since(cpu)
 	if err != nil {
 		return sample{}, err
 	}
@@ -208,6 +208,6 @@ func (s crowd) turn(ctx context.Context, b *bench, p *proxy) (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
-	return sample{CPU: float64(used.Microseconds()) / crowdRequests, PerSecond: l.PerSecond, P50: micros(l.P50), P99: micros(l.P99),
+	return sample{CPU: micros(used.total()) / crowdRequests, User: micros(used.User) / crowdRequests, PerSecond: l.PerSecond, P50: micros(l.P50), P99: micros(l.P99),
 		RSS: peak.Load(), Requests: l.Requests, Errors: l.Errors, Detail: l.Detail}, nil
 }

@@ -224,16 +224,25 @@ func descendants(pid int) []int {
 	return all
 }
 
+// cpuTime of processes: their own code, and the kernel for them.
+type cpuTime struct{ User, System time.Duration }
+
+func (t cpuTime) total() time.Duration { return t.User + t.System }
+
+func (t cpuTime) since(u cpuTime) cpuTime { return cpuTime{t.User - u.User, t.System - u.System} }
+
 // treeCPU is the time that a process and its descendants have used, with the
 // children that they waited for.
-func treeCPU(pid int) time.Duration {
-	var ticks int64
+func treeCPU(pid int) cpuTime {
+	const tick = time.Second / ticksPerSecond
+	var t cpuTime
 	for _, n := range append(descendants(pid), pid) {
 		if s, err := readStat(n); err == nil {
-			ticks += s.User + s.System + s.ChildUser + s.ChildSystem
+			t.User += time.Duration(s.User+s.ChildUser) * tick
+			t.System += time.Duration(s.System+s.ChildSystem) * tick
 		}
 	}
-	return time.Duration(ticks) * (time.Second / ticksPerSecond)
+	return t
 }
 
 // treeKiB adds up a field of /proc/PID/status over a process and its descendants.

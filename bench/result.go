@@ -14,6 +14,7 @@ import (
 // sample is one turn of one program.
 type sample struct {
 	CPU       float64 `json:"cpu_us_per_request"`
+	User      float64 `json:"user_us_per_request"` // of CPU; the rest is the kernel's
 	PerSecond float64 `json:"requests_per_second"`
 	P50       float64 `json:"p50_us"`
 	P99       float64 `json:"p99_us"`
@@ -38,10 +39,9 @@ type result struct {
 
 // row is a figure that is not CPU time a request.
 type row struct {
-	What             string `json:"what"`
-	HAProxy          string `json:"haproxy"`
-	Evenkeel         string `json:"evenkeel"`
-	haproxy, evenkel float64
+	What     string `json:"what"`
+	HAProxy  string `json:"haproxy"`
+	Evenkeel string `json:"evenkeel"`
 }
 
 // limit is something that the issue asks for.
@@ -98,6 +98,7 @@ func (r *result) ratios(f func(sample) float64) []float64 {
 }
 
 func cpuOf(s sample) float64       { return s.CPU }
+func userOf(s sample) float64      { return s.User }
 func perSecondOf(s sample) float64 { return s.PerSecond }
 func p50Of(s sample) float64       { return s.P50 }
 func p99Of(s sample) float64       { return s.P99 }
@@ -118,10 +119,10 @@ func (r *result) print(w io.Writer) {
 		fmt.Fprintf(w, "  FAILED: %s\n", r.Failed)
 	}
 	if len(r.Samples[0]) > 0 {
-		fmt.Fprintf(w, "  %-9s %-22s %-9s %-8s %-8s %-9s %s\n", "", "CPU µs/request", "req/s", "p50 ms", "p99 ms", "RSS MiB", "errors")
+		fmt.Fprintf(w, "  %-9s %-22s %-6s %-9s %-8s %-8s %-9s %s\n", "", "CPU µs/request", "user", "req/s", "p50 ms", "p99 ms", "RSS MiB", "errors")
 		for i, name := range []string{"haproxy", "evenkeel"} {
 			c := spreadOf(r.column(i, cpuOf))
-			fmt.Fprintf(w, "  %-9s %-22s %-9.0f %-8.2f %-8.2f %-9.1f %.0f\n", name, fmt.Sprintf("%.2f (%.2f-%.2f)", c.Median, c.Low, c.High),
+			fmt.Fprintf(w, "  %-9s %-22s %-6.1f %-9.0f %-8.2f %-8.2f %-9.1f %.0f\n", name, fmt.Sprintf("%.2f (%.2f-%.2f)", c.Median, c.Low, c.High), spreadOf(r.column(i, userOf)).Median,
 				spreadOf(r.column(i, perSecondOf)).Median, spreadOf(r.column(i, p50Of)).Median/1000, spreadOf(r.column(i, p99Of)).Median/1000,
 				spreadOf(r.column(i, rssOf)).Median/1024, sum(r.column(i, errorsOf)))
 		}

@@ -11,6 +11,7 @@ var scenarios = []scenario{
 		config: proxyConfig{defaults: []string{"option http-server-close"}}}.run},
 	{"tls-1k", "TLS 1.3 keep-alive, ECDSA P-256, 1 KiB", steady{path: "/1k", conns: 64, limit: 0.90, tls: true}.run},
 	{"tls-64k", "TLS 1.3 keep-alive, ECDSA P-256, 64 KiB", steady{path: "/64k", conns: 64, limit: 0.90, tls: true}.run},
+	{"trickle", "200 requests a second, keep-alive, 1 KiB", trickle{}.run},
 	{"threads", "two threads against one, 100 header rules", threads{}.run},
 	{"idle", "memory of 5,000 idle keep-alive connections", idle{}.run},
 	{"crowd", "ab -c 9000 -n 60000", crowd{}.run},

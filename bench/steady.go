@@ -111,7 +111,7 @@ func (s steady) turn(ctx context.Context, b *bench, p *proxy, seconds float64) (
 	began, busy := time.Now(), machineBusy()
 	cpu, origin := treeCPU(p.pid()), treeCPU(b.origin.pid())
 	out, load, err := b.procs.run(ctx, exec.Command(wrk, append(args, s.url(p, s.path))...), b.cpu(loadCPU))
-	used, origin := treeCPU(p.pid())-cpu, treeCPU(b.origin.pid())-origin
+	used, origin := treeCPU(p.pid()).since(cpu), treeCPU(b.origin.pid()).since(origin)
 	took, busy := time.Since(began), machineBusy()-busy
 	if err != nil {
 		return sample{}, err
@@ -126,8 +126,8 @@ func (s steady) turn(ctx context.Context, b *bench, p *proxy, seconds float64) (
 	if l.Requests == 0 {
 		return sample{}, fmt.Errorf("%s: no request was served: %s", p.program.Name, tail(out, 500))
 	}
-	others := (busy - used - origin - load).Seconds() / (took.Seconds() * float64(runtime.NumCPU()))
-	return sample{CPU: float64(used.Microseconds()) / float64(l.Requests), PerSecond: l.PerSecond, P50: micros(l.P50), P99: micros(l.P99),
+	others := (busy - used.total() - origin.total() - load).Seconds() / (took.Seconds() * float64(runtime.NumCPU()))
+	return sample{CPU: micros(used.total()) / float64(l.Requests), User: micros(used.User) / float64(l.Requests), PerSecond: l.PerSecond, P50: micros(l.P50), P99: micros(l.P99),
 		RSS: treeKiB(p.pid(), "VmRSS"), Requests: l.Requests, Errors: l.Errors, Detail: l.Detail, Others: max(0, others)}, nil
 }
 
