@@ -11,6 +11,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"evenkeel/internal/accesslog"
@@ -67,6 +68,9 @@ type Service struct {
 	patterns  admin.Patterns
 	checks    *health.Runner
 	endChecks context.CancelFunc
+
+	save   atomic.Pointer[func() error] // set by Start
+	saving atomic.Bool                  // a save is about to begin
 
 	drained  chan struct{} // closed when nothing is under way after Drain
 	stopOnce sync.Once
@@ -183,7 +187,7 @@ func (s *Service) compile(cfg *model.Config, files *worker.Files) model.Diagnost
 	}
 	var rd model.Diagnostics
 	s.rt, rd = proxy.Build(proxy.Options{
-		Config: cfg, Pools: s.byModel, Logs: s.logs.forProxy, BindTLS: s.keys.Bind, ServerTLS: s.keys.Server,
+		Config: cfg, Pools: s.byModel, Logs: s.logs.forProxy, TLS: tlsSource{s.keys},
 		Compiler: s.comp, ParseFormat: haproxy.BuiltinFormat, Pid: os.Getpid(),
 	})
 	return append(d, rd...)
@@ -226,6 +230,19 @@ func (s *Service) makePools() model.Diagnostics {
 func (s *Service) serverChanged(srv *pool.Server) {
 	if s.rt != nil && !srv.Up() {
 		s.rt.DropIdle(srv)
+	}
+	s.keepState()
+}
+
+// keepState has the keeper keep the present state soon, for a worker that has
+// to follow this one unannounced. Changes that come close together are kept
+// together.
+func (s *Service) keepState() {
+	if save := s.save.Load(); save != nil && s.saving.CompareAndSwap(false, true) {
+		go func() {
+			s.saving.Store(false)
+			_ = (*save)() // the periodic one follows
+		}()
 	}
 }
 
@@ -283,6 +300,9 @@ func (s *Service) Open(listen func(socket.Spec) (int, error)) error {
 func (s *Service) Start(h worker.Handover) error {
 	now := engine.Monotonic()
 	s.loadServerStates(now)
+	if h.Save != nil {
+		s.save.Store(&h.Save)
+	}
 	if h.State != nil {
 		s.restore(h.State, now)
 	}

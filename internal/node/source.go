@@ -18,9 +18,10 @@ import (
 type source struct{ s *Service }
 
 var (
-	_ admin.Source       = source{}
-	_ admin.WithPatterns = source{}
-	_ admin.WithChecks   = source{}
+	_ admin.Source           = source{}
+	_ admin.WithPatterns     = source{}
+	_ admin.WithChecks       = source{}
+	_ admin.WithCertificates = source{}
 )
 
 // Patterns implements admin.WithPatterns.
@@ -33,6 +34,9 @@ func (v source) Checks() admin.Checks {
 	}
 	return v.s.checks
 }
+
+// Certificates implements admin.WithCertificates.
+func (v source) Certificates() admin.Certificates { return v.s.keys.Files() }
 
 func (s *Service) startAdmin() {
 	g := &s.cfg.Global

@@ -244,8 +244,8 @@ func (b *builder) frontend(p *model.Proxy) *Frontend {
 
 func (b *builder) binds(f *Frontend, m *model.Bind, id int) {
 	var cfg *tls.Config
-	if m.TLS != nil && b.opts.BindTLS != nil {
-		cfg = b.opts.BindTLS(m)
+	if m.TLS != nil && b.opts.TLS != nil {
+		cfg = b.opts.TLS.Bind(m)
 	}
 	for i := range m.Addrs {
 		a := m.Addrs[i]
@@ -414,8 +414,8 @@ func (b *builder) dispatch(be *Backend, m *model.Backend, index *int) *server {
 func (b *builder) server(be *Backend, m *model.Server, phase rule.Phase) *server {
 	s := &server{m: m, be: be, maxReuse: m.MaxReuse}
 	s.info = rule.ServerInfo{Name: m.Name, ID: m.ID, TLS: m.TLS != nil}
-	if m.TLS != nil && b.opts.ServerTLS != nil {
-		s.tls = b.opts.ServerTLS(m)
+	if m.TLS != nil && b.opts.TLS != nil {
+		s.tls = b.opts.TLS.Server(m)
 		if m.TLS.SNI != nil {
 			s.sni = b.comp.Expr(m.TLS.SNI, phase)
 		}

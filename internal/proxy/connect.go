@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"crypto/tls"
 	"net/netip"
 
 	"evenkeel/internal/engine"
@@ -126,17 +125,9 @@ func (st *stream) applySource(d *engine.Dialer) {
 func (st *stream) startServerTLS() {
 	cfg := st.srv.tls
 	if st.sc.sni != "" && st.sc.sni != cfg.ServerName {
-		cfg = st.srv.tlsFor(st.sc.sni)
+		cfg = st.w.rt.opts.TLS.ServerNamed(st.srv.m, st.sc.sni)
 	}
 	st.sc.conn.StartTLSClient(cfg)
-}
-
-// tlsFor is the server's TLS settings with another server name. crypto/tls
-// keeps client sessions by name, so the session cache may be shared.
-func (s *server) tlsFor(sni string) *tls.Config {
-	cfg := s.tls.Clone()
-	cfg.ServerName = sni
-	return cfg
 }
 
 // awaitConnection goes on once the server has answered the phone.

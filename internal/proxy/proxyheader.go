@@ -50,6 +50,9 @@ func (p *proxyHeader) options(h *proxyproto.Header, st *stream) {
 	}
 	if ssl {
 		h.SSL = sslTLV(t, p.m.Options, p.m.SSLCN)
+		if h.SSL != nil {
+			h.SSL.Verified = st.s.rc.VerifyError == 0
+		}
 	}
 }
 
@@ -58,7 +61,7 @@ func sslTLV(t *tls.ConnectionState, options []string, cn bool) *proxyproto.SSL {
 	if t == nil {
 		return nil
 	}
-	s := &proxyproto.SSL{Client: proxyproto.ClientSSL, Version: []byte(tls.VersionName(t.Version)), Verified: true}
+	s := &proxyproto.SSL{Client: proxyproto.ClientSSL, Version: []byte(tls.VersionName(t.Version))}
 	var cert *x509.Certificate
 	if len(t.PeerCertificates) > 0 {
 		cert = t.PeerCertificates[0]

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -18,18 +19,32 @@ type LogSender interface {
 	Send(level int, line []byte)
 }
 
+// TLSSource is where the proxy gets certificates and their like from. All
+// methods are for any goroutine.
+type TLSSource interface {
+	// Bind and Server give the settings of a bind or server line.
+	Bind(*model.Bind) *tls.Config
+	Server(*model.Server) *tls.Config
+	// ServerNamed is Server for another server name.
+	ServerNamed(m *model.Server, name string) *tls.Config
+	// ServerCertificate is what a client of a bind line was shown, nil if
+	// that is not known.
+	ServerCertificate(b *model.Bind, cs *tls.ConnectionState) *x509.Certificate
+	// VerifyError is OpenSSL's number for what is wrong with the client's
+	// certificate, 0 for nothing.
+	VerifyError(cs *tls.ConnectionState) int
+}
+
 // Options is what the wiring gives a runtime.
 type Options struct {
 	Config *model.Config
 	// Pools has one pool for every proxy with a backend half.
 	Pools map[*model.Proxy]*pool.Backend
 	// Logs gives where a proxy's lines go; nil: nowhere.
-	Logs func(*model.Proxy) LogSender
-	// BindTLS and ServerTLS give the TLS settings of a bind or server line.
-	BindTLS   func(*model.Bind) *tls.Config
-	ServerTLS func(*model.Server) *tls.Config
-	Compiler  *rule.Compiler
-	Pid       int
+	Logs     func(*model.Proxy) LogSender
+	TLS      TLSSource
+	Compiler *rule.Compiler
+	Pid      int
 	// ParseFormat reads a built-in log format in HAProxy's notation.
 	ParseFormat func(text string) *model.Format
 }
@@ -38,19 +53,19 @@ type Options struct {
 // changed in shape afterwards.
 type Runtime struct {
 	// set once
-	cfg       *model.Config
-	opts      Options
-	frontends []*Frontend
-	backends  []*Backend
-	fes       map[string]*Frontend
-	bes       map[string]*Backend
-	workers   []*worker
-	bufSize   int
-	maxHead   int // bytes of a message head
-	limits    http1.Limits
-	servers   int // idle lists each worker needs
-	errors    map[int]*page
-	envv      environment
+	cfg             *model.Config
+	opts            Options
+	frontends       []*Frontend
+	backends        []*Backend
+	fes             map[string]*Frontend
+	bes             map[string]*Backend
+	workers         []*worker
+	bufSize         int
+	maxHead         int // bytes of a message head
+	limits          http1.Limits
+	servers         int  // idle lists each worker needs
+	errors          map[int]*page
+	envv            environment
 
 	conns     atomic.Int64 // client connections now
 	connTotal atomic.Int64

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"net/netip"
 	"time"
 
@@ -261,6 +262,13 @@ func (s *session) handshakeDone() {
 	}
 	s.rc.TLS = s.conn.TLS()
 	s.handshook = true
+	certs := s.w.rt.opts.TLS
+	if s.ln.tls.ClientAuth != tls.NoClientCert || len(s.rc.TLS.PeerCertificates) > 0 {
+		s.rc.VerifyError = certs.VerifyError(s.rc.TLS)
+	}
+	if c := certs.ServerCertificate(s.ln.m, s.rc.TLS); c != nil {
+		s.rc.ServerCert = c.Raw
+	}
 	s.established()
 }
 
