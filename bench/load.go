@@ -30,10 +30,10 @@ type loadCounts struct {
 	Requests    int64            `json:"requests"`
 	PerSecond   float64          `json:"per_second"`
 	Connections int64            `json:"connections"`
-	Refused     int64            `json:"refused"`     // connect failed
-	Failed      int64            `json:"failed"`      // no whole answer, or not 200; on a connection's first request also no answer
-	Cut         int64            `json:"cut"`         // a kept-alive connection that closed under a request
-	Hushed      int64            `json:"hushed"`      // a kept-alive connection that closed unannounced between two requests
+	Refused     int64            `json:"refused"` // connect failed
+	Failed      int64            `json:"failed"`  // no whole answer, or not 200; on a connection's first request also no answer
+	Cut         int64            `json:"cut"`     // a kept-alive connection that closed under a request
+	Hushed      int64            `json:"hushed"`  // a kept-alive connection that closed unannounced between two requests
 	P50         float64          `json:"p50_us"`
 	P99         float64          `json:"p99_us"`
 	LongestGap  float64          `json:"longest_gap"` // ms in which nothing was served to any connection

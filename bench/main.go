@@ -43,8 +43,8 @@ func main() {
 func benchMain() int {
 	var s settings
 	flag.StringVar(&s.only, "only", "", "run only the scenarios whose name matches this `regexp`")
-	flag.IntVar(&s.rounds, "rounds", 7, "turns that each program gets in a scenario")
-	flag.Float64Var(&s.seconds, "seconds", 3, "length of a turn")
+	flag.IntVar(&s.rounds, "rounds", 9, "turns that each program gets in a scenario")
+	flag.Float64Var(&s.seconds, "seconds", 2, "length of a turn")
 	flag.BoolVar(&s.json, "json", false, "print the figures of every turn as JSON on standard output")
 	flag.StringVar(&s.markdown, "md", "", "write the tables into `FILE` (between its bench markers, where it has them)")
 	flag.BoolVar(&s.gate, "gate", false, "exit with 1 when a limit is not kept")

@@ -29,7 +29,7 @@ func (trickle) run(ctx context.Context, b *bench, r *result) error {
 			if err != nil {
 				return err
 			}
-			if err := pause(ctx, max(4*time.Second, time.Duration(b.seconds*float64(time.Second)))); err != nil {
+			if err := pause(ctx, max(8*time.Second, time.Duration(b.seconds*float64(time.Second)))); err != nil {
 				return err
 			}
 			c, err := l.stop()
