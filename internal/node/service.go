@@ -311,8 +311,9 @@ func (s *Service) Start(h worker.Handover) error {
 		n = runtime.NumCPU()
 	}
 	n = min(n, 64)
-	// One thread a loop, and one for checks, the runtime API and the like.
-	runtime.GOMAXPROCS(n + 1)
+	// One thread a loop, and two for handshakes, checks and the runtime API, which
+	// would otherwise wait for a busy loop to be preempted.
+	runtime.GOMAXPROCS(n + 2)
 	debug.SetGCPercent(60)
 	for i := range n {
 		l, err := engine.New(engine.Options{ID: i, BufSize: s.cfg.Global.Tune.BufSize})
