@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"evenkeel/internal/accesslog"
@@ -59,7 +60,8 @@ type Service struct {
 	started time.Time
 
 	// set by Open
-	control []controlSocket
+	control   []controlSocket
+	listening []int // of the proxies
 
 	// set by Start
 	loops     []*engine.Loop
@@ -292,9 +294,14 @@ func (s *Service) Open(listen func(socket.Spec) (int, error)) error {
 			return fmt.Errorf("%s: Starting frontend %s: cannot bind socket (%w) for [%s]", e.Bind.Pos, e.Frontend.Name(), err, e.Text())
 		}
 		e.Use(fd)
+		s.listening = append(s.listening, fd)
 	}
 	return s.openControl(listen)
 }
+
+// pipeSize is what a splice pipe holds. 64 of this size stay below the limit
+// that the kernel sets for a user's pipes.
+const pipeSize = 256 << 10
 
 // Start implements worker.Service.
 func (s *Service) Start(h worker.Handover) error {
@@ -316,7 +323,7 @@ func (s *Service) Start(h worker.Handover) error {
 	runtime.GOMAXPROCS(n + 2)
 	debug.SetGCPercent(60)
 	for i := range n {
-		l, err := engine.New(engine.Options{ID: i, BufSize: s.cfg.Global.Tune.BufSize})
+		l, err := engine.New(engine.Options{ID: i, BufSize: s.cfg.Global.Tune.BufSize, PipeSize: pipeSize})
 		if err != nil {
 			return err
 		}
@@ -362,10 +369,26 @@ func (s *Service) Drain(give func(fd int, meta []byte) error) {
 	}
 	s.stopChecks()
 	s.rt.Drain(h)
+	go s.unlisten()
 	go func() {
 		<-s.rt.Drained()
 		close(s.drained)
 	}()
+}
+
+// unlisten closes the listening sockets once no loop uses them. While any
+// process holds one the kernel would take connections that nobody serves.
+func (s *Service) unlisten() {
+	for !s.rt.Settled() {
+		select {
+		case <-s.drained:
+			return
+		default:
+		}
+	}
+	for _, fd := range s.listening {
+		syscall.Close(fd)
+	}
 }
 
 // Drained implements worker.Service.

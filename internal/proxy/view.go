@@ -12,8 +12,9 @@ import (
 // for a copy of what the loop owns.
 
 // onLoops runs f on every loop and waits. A loop that does not answer within
-// the patience is left out: it is stuck or has ended.
-func (rt *Runtime) onLoops(f func(w *worker)) {
+// the patience is left out: it is stuck or has ended. all says that every loop
+// has answered.
+func (rt *Runtime) onLoops(f func(w *worker)) (all bool) {
 	var wg sync.WaitGroup
 	for _, w := range rt.workers {
 		wg.Add(1)
@@ -26,9 +27,15 @@ func (rt *Runtime) onLoops(f func(w *worker)) {
 	go func() { wg.Wait(); close(done) }()
 	select {
 	case <-done:
+		return true
 	case <-time.After(patience):
+		return false
 	}
 }
+
+// Settled waits for every loop to have done what it was asked before, and
+// says whether all have: after Drain no loop uses a listening socket any more.
+func (rt *Runtime) Settled() bool { return rt.onLoops(func(*worker) {}) }
 
 const patience = 2 * time.Second
 
