@@ -1,19 +1,25 @@
 # evenkeel: `make demo` shows it, `make test` proves it, `make bench` measures it.
 GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-LDFLAGS = -s -w -X main.version=$(VERSION) -X main.buildDate=$(shell git log -1 --format=%cd --date=format:%Y/%m/%d 2>/dev/null || date +%Y/%m/%d)
+BUILD_DATE ?= $(shell git log -1 --format=%cd --date=format:%Y/%m/%d 2>/dev/null || date +%Y/%m/%d)
+LDFLAGS = -s -w -X main.version=$(VERSION) -X main.buildDate=$(BUILD_DATE)
+FUZZTIME ?= 30s
 export CGO_ENABLED = 0
 
-.PHONY: build test test-go race fuzz demo bench docs peers clean
+.DEFAULT_GOAL = build
+.PHONY: help build test test-go race fuzz demo bench docs peers clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' Makefile | expand -t 20
 
 build: ## the program, at bin/evenkeel
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/evenkeel ./cmd/evenkeel
+	$(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/evenkeel ./cmd/evenkeel
 
 peers: ## the programs that tests and benchmarks compare with (Debian, as root)
 	@scripts/peers
 
 test: peers build ## everything that has to be true
-	scripts/test
+	@GO="$(GO)" scripts/test
 
 test-go: ## the tests alone
 	$(GO) test ./...
@@ -21,17 +27,19 @@ test-go: ## the tests alone
 race: ## the packages with goroutines, under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race $$($(GO) list ./internal/... | grep -v -e /dialect/ -e /wire/ -e /model)
 
-fuzz: ## every fuzz test, FUZZTIME (default 30s) each
-	scripts/fuzz $(FUZZTIME)
+fuzz: ## every fuzz test, FUZZTIME (30s) each
+	@GO="$(GO)" scripts/fuzz $(FUZZTIME)
 
 demo: build ## live, on loopback, without root and without configuration
-	$(GO) run ./demo $(ARGS)
+	@$(GO) build -trimpath -buildvcs=false -o bin/demo ./demo
+	@bin/demo $(ARGS)
 
-bench: build ## side by side with HAProxy and nginx
+bench: peers build ## side by side with HAProxy and nginx
 	$(GO) run ./bench $(ARGS)
 
-docs: build ## docs/haproxy.md from the keyword tables
-	bin/evenkeel keywords haproxy --markdown > docs/haproxy.md
+docs: ## docs/haproxy.md from the keyword tables
+	$(GO) run ./cmd/evenkeel keywords haproxy --markdown > docs/haproxy.md.new
+	mv docs/haproxy.md.new docs/haproxy.md
 
-clean:
+clean: ## what was built
 	rm -rf bin

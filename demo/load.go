@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -74,7 +75,7 @@ func (l *load) run(ctx context.Context) {
 func (l *load) ask(ctx context.Context, c *client, pause time.Duration, number int) {
 	defer c.hangUp()
 	path := fmt.Sprintf("/client/%d", number)
-	timer := time.NewTimer(pause * time.Duration(number) / time.Duration(l.keep+l.fresh)) // spread
+	timer := time.NewTimer(rand.N(pause))
 	defer timer.Stop()
 	for {
 		select {
@@ -94,7 +95,9 @@ func (l *load) ask(ctx context.Context, c *client, pause time.Duration, number i
 		} else {
 			l.countAnswer(a, c.keep, start.Add(took), took)
 		}
-		timer.Reset(pause)
+		// Uneven pauses keep clients that were held up together from asking
+		// together ever after.
+		timer.Reset(pause/2 + rand.N(pause))
 	}
 }
 

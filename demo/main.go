@@ -39,6 +39,7 @@ func main() {
 	flag.DurationVar(&f.pause, "pause", 8*time.Millisecond, "a client's `rest` after an answer (twice that for those with new connections)")
 	flag.DurationVar(&f.pace, "pace", 2*time.Second, "`time` between events")
 	flag.Parse()
+	f.pause = max(f.pause, time.Microsecond)
 	// The director must not outlive this thread; see director.start.
 	runtime.LockOSThread()
 	os.Exit(run(f))

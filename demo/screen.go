@@ -104,7 +104,7 @@ func (v *screen) lines(columns int) []string {
 	}
 	apart := ""
 	if killed {
-		apart = fmt.Sprintf("   %sin flight when the worker was killed: %d requests, %d idle connections%s", c.dim, s.load.killed.Load(), s.load.cutKill.Load(), c.off)
+		apart = fmt.Sprintf("   %sdied with the killed worker: requests in flight: %d, idle connections: %d%s", c.dim, s.load.killed.Load(), s.load.cutKill.Load(), c.off)
 	}
 	lines = append(lines, "",
 		fmt.Sprintf("  %-10s %s%8.0f/s%s  %s%s%s", "requests", c.bold, now.requests, c.off, c.blue, spark(v.trail.rates(), max(columns-26, 10)), c.off),

@@ -91,7 +91,10 @@ func (s *show) play(ctx context.Context, steps []step, each func(result)) error 
 		r.took, r.requests = time.Since(start), t.total()-requests
 		r.lost, r.killed = s.lost()-lost, t.killed.Load()-killed
 		r.p99 = t.latency.counts().since(latency).quantile(0.99)
-		if err != nil {
+		switch {
+		case ctx.Err() != nil:
+			r.text, r.failed = "stopped", false
+		case err != nil:
 			r.text = err.Error()
 		}
 		finished := *r
@@ -304,7 +307,7 @@ func (s *show) crash(ctx context.Context, r *result) error {
 	if err := s.wait(ctx, s.pace); err != nil {
 		return err
 	}
-	s.say(r, "back after %s; %d requests were in flight, %d connections refused", short(took),
+	s.say(r, "back after %s; requests in flight: %d, connections refused: %d", short(took),
 		s.load.killed.Load()-killed, s.load.refused.Load()-refused)
 	return nil
 }

@@ -99,7 +99,7 @@ func (s *show) summary(out io.Writer, c palette) {
 	fmt.Fprintf(out, "latency: p50 %s, p99 %s, p99.9 %s, slowest %s (an origin takes %s)\n", short(all.quantile(0.5)), short(all.quantile(0.99)),
 		short(all.quantile(0.999)), short(all.quantile(1)), short(serviceTime))
 	if s.killedAt {
-		fmt.Fprintf(out, "kill -9 of the worker: %d requests in flight and %d idle connections died with it; counted apart\n", l.killed.Load(), l.cutKill.Load())
+		fmt.Fprintf(out, "died with the worker at kill -9, counted apart: requests in flight: %d, idle connections: %d\n", l.killed.Load(), l.cutKill.Load())
 	}
 	if n := s.lost(); n > 0 {
 		fmt.Fprintf(out, "%s%slost: %d requests, and %d kept connections closed between requests%s\n", c.bold, c.red, l.lost.Load(), l.cut.Load(), c.off)
