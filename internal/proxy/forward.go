@@ -337,7 +337,7 @@ func (st *stream) pumpResponse() bool {
 		}
 		if !st.resHead {
 			progress, same := st.readResponseHead()
-			if !same {
+			if !same || st.state == stateTunnel {
 				return false
 			}
 			if !progress {
@@ -356,6 +356,15 @@ func (st *stream) pumpResponse() bool {
 			}
 			if !done {
 				st.w.loop.Disarm(&st.timer)
+				return true
+			}
+		}
+		if st.pipeDown != nil {
+			switch sent, err := st.spliceOut(); {
+			case err != nil:
+				st.clientGone('D')
+				return false
+			case !sent:
 				return true
 			}
 		}
@@ -383,6 +392,9 @@ func (st *stream) pumpResponse() bool {
 
 // fillToClient reads body from the server and makes it ready for the client.
 func (st *stream) fillToClient() (progress bool, err error) {
+	if st.resLeft >= spliceFrom && st.canSplice() {
+		return st.spliceIn()
+	}
 	if !st.big && (st.resFraming.Kind != http1.FramingLength || st.resLeft > int64(len(st.sb.B))) {
 		st.w.loop.PutBuffer(st.sb)
 		st.sb = st.w.loop.GetBigBuffer()

@@ -174,6 +174,9 @@ func TestBodies(t *testing.T) {
 		if q.URL.Path == "/chunked" {
 			w.(http.Flusher).Flush()
 		}
+		if q.URL.Path == "/length" {
+			w.Header().Set("Content-Length", strconv.Itoa(len(b)))
+		}
 		n, _ := w.Write(b)
 		if err != nil {
 			t.Errorf("origin after %d bytes: %v", n, err)
@@ -182,7 +185,7 @@ func TestBodies(t *testing.T) {
 	r := newRig(t, listen(model.ModeHTTP, o))
 	for _, size := range []int{0, 1, 1000, 15000, 16384, 40000, 70000, 1 << 20, 5 << 20} {
 		for _, chunkedRequest := range []bool{false, true} {
-			for _, path := range []string{"/", "/chunked"} {
+			for _, path := range []string{"/", "/chunked", "/length"} {
 				body := strings.Repeat("0123456789abcdef", size/16+1)[:size]
 				var in io.Reader = strings.NewReader(body)
 				if chunkedRequest {

@@ -53,19 +53,19 @@ type Options struct {
 // changed in shape afterwards.
 type Runtime struct {
 	// set once
-	cfg             *model.Config
-	opts            Options
-	frontends       []*Frontend
-	backends        []*Backend
-	fes             map[string]*Frontend
-	bes             map[string]*Backend
-	workers         []*worker
-	bufSize         int
-	maxHead         int // bytes of a message head
-	limits          http1.Limits
-	servers         int  // idle lists each worker needs
-	errors          map[int]*page
-	envv            environment
+	cfg       *model.Config
+	opts      Options
+	frontends []*Frontend
+	backends  []*Backend
+	fes       map[string]*Frontend
+	bes       map[string]*Backend
+	workers   []*worker
+	bufSize   int
+	maxHead   int // bytes of a message head
+	limits    http1.Limits
+	servers   int // idle lists each worker needs
+	errors    map[int]*page
+	envv      environment
 
 	conns     atomic.Int64 // client connections now
 	connTotal atomic.Int64

@@ -143,6 +143,7 @@ type exchange struct {
 	rawEOFSent, srvEOFSent bool // TCP: half-closes passed on
 	upBytes, downBytes     int64
 	pipeUp, pipeDown       *engine.Pipe
+	noSplice               bool
 }
 
 // outgoing is what is still to be written to one side: a, then b.
