@@ -200,7 +200,7 @@ func (r *formatReader) setFlag(flag string, pos model.Pos, flags *formatFlags, a
 // httpAliases are those that mean something in HTTP mode only (section 8.2.6
 // of HAProxy's manual, restriction H).
 var httpAliases = []string{
-	"CC", "CS", "HM", "HP", "HPO", "HQ", "HU", "HV", "Ta", "Ti", "Tq", "TR", "Tr", "r", "tr", "trg", "trl", "tsc",
+	"CC", "CS", "HM", "HP", "HPO", "HQ", "HU", "HV", "Ta", "Ti", "Tq", "TR", "Tr", "r", "tr", "trg", "trl",
 }
 
 // oldAliases are the names of HAProxy 1.5's first versions.
