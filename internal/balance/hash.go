@@ -1,8 +1,9 @@
 package balance
 
 import (
-	"hash/crc32"
 	"net/netip"
+
+	"evenkeel/internal/keyhash"
 )
 
 // Function is a hash-type function.
@@ -38,38 +39,20 @@ func Hash(f Function, mix bool, key []byte) uint32 {
 	var h uint32
 	switch f {
 	case SDBM:
-		for _, c := range key {
-			h = uint32(c) + h<<6 + h<<16 - h
-		}
+		h = keyhash.SDBM(key)
 	case DJB2:
-		h = 5381
-		for _, c := range key {
-			h = h*33 + uint32(c)
-		}
+		h = keyhash.DJB2(key)
 	case WT6:
-		h = wt6(key)
+		h = keyhash.WT6(key)
 	case CRC32:
-		h = crc32.ChecksumIEEE(key)
+		h = keyhash.CRC32(key)
 	case None:
 		h = number(key)
 	}
 	if mix {
-		h = avalanche(h)
+		h = keyhash.Avalanche(h)
 	}
 	return h
-}
-
-func wt6(key []byte) uint32 {
-	a, b := uint32(0xa53c965a), uint32(0x5ca6953a)
-	s, r := uint32(6), uint32(18)
-	for _, c := range key {
-		a = ^(a ^ uint32(c))
-		b = ^(b + uint32(c))
-		a, b = b<<s|b>>(32-s), a<<r|a>>(32-r)
-		m := (a>>16 ^ b) & 0xffff
-		s, r = m&31, m>>11
-	}
-	return a ^ b
 }
 
 // number reads a decimal number with an optional sign, up to the first other
@@ -100,18 +83,6 @@ func number(key []byte) uint32 {
 	return uint32(v)
 }
 
-// avalanche is Bob Jenkins' 32-bit integer mix, spread over the circle with a
-// large odd factor: every bit of the input changes half of the output.
-func avalanche(a uint32) uint32 {
-	a += 0x7ed55d16 + a<<12
-	a = a ^ 0xc761c23c ^ a>>19
-	a += 0x165667b1 + a<<5
-	a = (a + 0xd3a2646c) ^ a<<9
-	a += 0xfd7046c5 + a<<3
-	a = a ^ 0xb55a4f09 ^ a>>16
-	return a * 3221225473
-}
-
 // SourceHash is what `balance source` hashes: the address's 32-bit words
 // folded together, whatever the hash function.
 func SourceHash(a netip.Addr, mix bool) uint32 {
@@ -126,7 +97,7 @@ func SourceHash(a netip.Addr, mix bool) uint32 {
 		}
 	}
 	if mix {
-		h = avalanche(h)
+		h = keyhash.Avalanche(h)
 	}
 	return h
 }

@@ -1,5 +1,7 @@
 package balance
 
+import "evenkeel/internal/keyhash"
+
 import "slices"
 
 // ring is the consistent hash: each node has as many points on a circle of
@@ -55,7 +57,7 @@ func (r *ring) loaded(*Node)           {}
 
 // pointKey is the place of a node's i-th point: it depends on the server's
 // number only, so that two directors with the same file agree.
-func pointKey(id, i int) uint32 { return avalanche(uint32(id*MaxWeight*Scale + i)) }
+func pointKey(id, i int) uint32 { return keyhash.Avalanche(uint32(id*MaxWeight*Scale + i)) }
 
 func (c *circle) resize(n *Node) {
 	have, want := c.count[n.Index], n.weight

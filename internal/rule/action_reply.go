@@ -1,7 +1,6 @@
 package rule
 
 import (
-	"net/http"
 	"strconv"
 
 	"evenkeel/internal/message"
@@ -9,26 +8,7 @@ import (
 )
 
 // ReasonOf is the reason phrase of a status.
-func ReasonOf(status int) string {
-	switch status {
-	case 200:
-		return "OK"
-	case 408:
-		return "Request Time-out"
-	case 410:
-		return "Gone"
-	case 413:
-		return "Payload Too Large"
-	case 425:
-		return "Too Early"
-	case 504:
-		return "Gateway Time-out"
-	}
-	if s := http.StatusText(status); s != "" {
-		return s
-	}
-	return "Other"
-}
+func ReasonOf(status int) string { return message.Reason(status) }
 
 var (
 	nameContentLength = []byte("content-length")

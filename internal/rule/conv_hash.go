@@ -11,6 +11,8 @@ import (
 	"hash"
 	"strconv"
 	"strings"
+
+	"evenkeel/internal/keyhash"
 )
 
 func init() {
@@ -18,14 +20,14 @@ func init() {
 	for _, h := range []struct {
 		name string
 		f    func([]byte) uint32
-	}{{"crc32", hashCRC32}, {"crc32c", hashCRC32C}, {"djb2", hashDJB2}, {"sdbm", hashSDBM}, {"wt6", hashWT6}} {
+	}{{"crc32", keyhash.CRC32}, {"crc32c", keyhash.CRC32C}, {"djb2", keyhash.DJB2}, {"sdbm", keyhash.SDBM}, {"wt6", keyhash.WT6}} {
 		f := h.f
 		addConverters("hashes", []ConverterSpec{{Name: h.name, Args: "([avalanche])", Max: 1, In: KindBinary, Out: KindInt, Help: h.name + " hash", build: func(b *binding, a []string) (converter, error) {
 			mix := len(a) == 1 && a[0] != "" && a[0] != "0"
 			return func(tx *Tx, v Value) (Value, bool) {
 				n := f(v.Bytes)
 				if mix {
-					n = avalanche(n)
+					n = keyhash.Avalanche(n)
 				}
 				return Int(int64(n)), true
 			}, nil
@@ -44,8 +46,8 @@ func init() {
 		}}
 	}
 	addConverters("hashes", []ConverterSpec{
-		seeded("xxh32", "xxHash, 32 bits", func(b []byte, s int64) int64 { return int64(hashXXH32(b, uint32(s))) }),
-		seeded("xxh64", "xxHash, 64 bits", func(b []byte, s int64) int64 { return int64(hashXXH64(b, uint64(s))) }),
+		seeded("xxh32", "xxHash, 32 bits", func(b []byte, s int64) int64 { return int64(keyhash.XXH32(b, uint32(s))) }),
+		seeded("xxh64", "xxHash, 64 bits", func(b []byte, s int64) int64 { return int64(keyhash.XXH64(b, uint64(s))) }),
 		{Name: "xxh3", Args: "([seed])", Max: 1, Refused: "XXH3 is not built yet: xxh64 is", Help: "XXH3 hash"},
 		{Name: "sha1", In: KindBinary, Out: KindBinary, Help: "SHA-1 digest", build: plain(func(tx *Tx, v Value) (Value, bool) {
 			s := sha1.Sum(v.Bytes)

@@ -3,6 +3,7 @@ package rule
 import (
 	"bytes"
 
+	"evenkeel/internal/keyhash"
 	"evenkeel/internal/message"
 )
 
@@ -215,21 +216,14 @@ func baseOf(h *message.Head) (host, path []byte) {
 	return host, path
 }
 
-func urlHash(hash uint32, b []byte) uint32 {
-	for _, c := range b {
-		hash = uint32(c) + hash<<6 + hash<<16 - hash
-	}
-	return hash
-}
-
 func base32(h *message.Head) uint32 {
 	host, path := baseOf(h)
-	return avalanche(urlHash(urlHash(0, host), path))
+	return keyhash.Avalanche(keyhash.SDBMFrom(keyhash.SDBM(host), path))
 }
 
 func url32(h *message.Head) uint32 {
 	host, _ := h.Get(message.FieldHost)
-	return avalanche(urlHash(urlHash(0, host), pathQueryOf(h.Target)))
+	return keyhash.Avalanche(keyhash.SDBMFrom(keyhash.SDBM(host), pathQueryOf(h.Target)))
 }
 
 // withSource appends the client's address to a hash.

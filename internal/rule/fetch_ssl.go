@@ -39,7 +39,7 @@ func init() {
 		})},
 		{Name: "ssl_fc_has_crt", Out: KindBool, Phases: phaseClient, Help: "the client presented a certificate", build: fixed(func(tx *Tx) (Value, bool) {
 			st := clientTLS(tx)
-			return Bool(st != nil && len(st.PeerCertificates) > 0), true
+			return Bool(st != nil && len(st.PeerCertificates) > 0), st != nil
 		})},
 		{Name: "ssl_fc_has_early", Out: KindBool, Phases: phaseClient, Help: "the request came as early data, which is never taken", build: fixed(func(tx *Tx) (Value, bool) { return Bool(false), true })},
 		{Name: "ssl_fc_sni", Out: KindString, Phases: phaseClient, Help: "server name that the client asked for", build: fixed(func(tx *Tx) (Value, bool) {

@@ -34,9 +34,11 @@ var rules = []importRule{
 		why: "a message is data, shared by the codec and the rules"},
 	{of: "internal/wire/...", only: []string{"internal/message"}, never: []string{"net", "net/http", "os", "syscall"},
 		why: "codecs do no I/O, so that tests and fuzzers drive them with bytes"},
-	{of: "internal/balance", only: nil, never: []string{"net", "os", "sync", "syscall", "time"},
+	{of: "internal/keyhash", only: nil, never: []string{"net", "os", "sync", "syscall", "time"},
+		why: "hashes are pure"},
+	{of: "internal/balance", only: []string{"internal/keyhash"}, never: []string{"net", "os", "sync", "syscall", "time"},
 		why: "algorithms are pure: no locks, clocks or sockets"},
-	{of: "internal/rule", only: []string{"internal/model", "internal/message", "internal/wire/http1"}, never: []string{"syscall"},
+	{of: "internal/rule", only: []string{"internal/keyhash", "internal/model", "internal/message", "internal/wire/http1"}, never: []string{"syscall"},
 		why: "rules of every dialect run here; other planes are behind Env"},
 
 	{of: "internal/dialect/...", only: []string{"internal/dialect", "internal/model", "internal/rule"}, never: []string{"syscall"},

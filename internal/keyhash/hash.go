@@ -1,13 +1,13 @@
-package rule
+package keyhash
 
 import (
 	"hash/crc32"
 	"math/bits"
 )
 
-// avalanche spreads a 32-bit hash over all of its bits, as HAProxy does with
+// Avalanche spreads a 32-bit hash over all of its bits, as HAProxy does with
 // hashes that are to place something on a circle.
-func avalanche(a uint32) uint32 {
+func Avalanche(a uint32) uint32 {
 	a += 0x7ed55d16 + a<<12
 	a = a ^ 0xc761c23c ^ a>>19
 	a += 0x165667b1 + a<<5
@@ -17,9 +17,19 @@ func avalanche(a uint32) uint32 {
 	return a * 3221225473
 }
 
-func hashSDBM(b []byte) uint32 { return urlHash(0, b) }
+// SDBM is the hash of the sdbm database library, the default of hash-type.
+func SDBM(b []byte) uint32 { return SDBMFrom(0, b) }
 
-func hashDJB2(b []byte) uint32 {
+// SDBMFrom goes on with a hash of what came before.
+func SDBMFrom(h uint32, b []byte) uint32 {
+	for _, c := range b {
+		h = uint32(c) + h<<6 + h<<16 - h
+	}
+	return h
+}
+
+// DJB2 is Dan Bernstein's string hash.
+func DJB2(b []byte) uint32 {
 	h := uint32(5381)
 	for _, c := range b {
 		h = h*33 + uint32(c)
@@ -27,7 +37,8 @@ func hashDJB2(b []byte) uint32 {
 	return h
 }
 
-func hashWT6(b []byte) uint32 {
+// WT6 is HAProxy's own, found by trying.
+func WT6(b []byte) uint32 {
 	x, y := uint32(0xa53c965a), uint32(0x5ca6953a)
 	s, r := uint32(6), uint32(18)
 	for _, c := range b {
@@ -42,8 +53,9 @@ func hashWT6(b []byte) uint32 {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-func hashCRC32(b []byte) uint32  { return crc32.ChecksumIEEE(b) }
-func hashCRC32C(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
+// CRC32 has the IEEE polynomial, CRC32C Castagnoli's.
+func CRC32(b []byte) uint32  { return crc32.ChecksumIEEE(b) }
+func CRC32C(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
 
 func le32(b []byte) uint32 {
 	return uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24
@@ -65,8 +77,8 @@ const (
 	prime64x5 = 2870177450012600261
 )
 
-// hashXXH32 is xxHash, 32 bits.
-func hashXXH32(b []byte, seed uint32) uint32 {
+// XXH32 is xxHash, 32 bits.
+func XXH32(b []byte, seed uint32) uint32 {
 	n := uint32(len(b))
 	h := seed + prime32x5
 	if len(b) >= 16 {
@@ -91,8 +103,8 @@ func hashXXH32(b []byte, seed uint32) uint32 {
 	return h ^ h>>16
 }
 
-// hashXXH64 is xxHash, 64 bits.
-func hashXXH64(b []byte, seed uint64) uint64 {
+// XXH64 is xxHash, 64 bits.
+func XXH64(b []byte, seed uint64) uint64 {
 	n := uint64(len(b))
 	h := seed + prime64x5
 	if len(b) >= 32 {
