@@ -151,7 +151,7 @@ func (b *builder) replyPage(status int, r *model.Reply) *page {
 	if r.Status != 0 {
 		status = r.Status
 	}
-	p := &page{status: status, logged: logged, reason: reasons[status], body: r.BodyBytes}
+	p := &page{status: status, logged: logged, reason: message.Reason(status), body: r.BodyBytes}
 	if r.Raw != nil {
 		if q, err := parsePage(r.Raw); err == nil {
 			q.logged = logged

@@ -19,30 +19,6 @@ type page struct {
 	silent bool // an empty error file: close without a word
 }
 
-// reasons are the status lines' texts (RFC 9110, section 15) where the proxy
-// makes the response itself.
-var reasons = map[int]string{
-	100: "Continue", 101: "Switching Protocols", 102: "Processing", 103: "Early Hints",
-	200: "OK", 201: "Created", 202: "Accepted", 203: "Non-Authoritative Information", 204: "No Content",
-	205: "Reset Content", 206: "Partial Content", 207: "Multi-Status", 210: "Content Different",
-	226: "IM Used", 300: "Multiple Choices", 301: "Moved Permanently", 302: "Found", 303: "See Other",
-	304: "Not Modified", 305: "Use Proxy", 307: "Temporary Redirect", 308: "Permanent Redirect",
-	400: "Bad request", 401: "Unauthorized", 402: "Payment Required", 403: "Forbidden", 404: "Not Found",
-	405: "Method Not Allowed", 406: "Not Acceptable", 407: "Proxy Authentication Required",
-	408: "Request Time-out", 409: "Conflict", 410: "Gone", 411: "Length Required", 412: "Precondition Failed",
-	413: "Payload Too Large", 414: "Request-URI Too Long", 415: "Unsupported Media Type",
-	416: "Requested range unsatisfiable", 417: "Expectation failed", 418: "I'm a teapot",
-	421: "Misdirected Request", 422: "Unprocessable Content", 423: "Locked", 424: "Method failure",
-	425: "Too Early", 426: "Upgrade Required", 428: "Precondition Required", 429: "Too Many Requests",
-	431: "Request Header Fields Too Large", 451: "Unavailable For Legal Reasons",
-	500: "Internal Server Error", 501: "Not Implemented", 502: "Bad Gateway", 503: "Service Unavailable",
-	504: "Gateway Time-out", 505: "HTTP Version not supported", 506: "Variant also negotiate",
-	507: "Insufficient storage", 508: "Loop detected", 510: "Not extended", 511: "Network authentication required",
-}
-
-// Reason is the text that goes with a status, "" if it has none.
-func Reason(status int) string { return reasons[status] }
-
 // explanations go into the body of a built-in error page.
 var explanations = map[int]string{
 	200: "The service is ready.",
@@ -69,12 +45,21 @@ var explanations = map[int]string{
 	505: "This version of HTTP is not spoken here.",
 }
 
+// emptyPage is the answer of a rule with a status that has no page.
+func emptyPage(status int) *page {
+	return &page{status: status, reason: message.Reason(status), fields: []message.Field{contentLength(0)}}
+}
+
+// paged are the statuses for which HAProxy has an error page, and takes an
+// errorfile.
+var paged = map[int]bool{
+	200: true, 400: true, 401: true, 403: true, 404: true, 405: true, 407: true, 408: true, 410: true, 413: true, 421: true,
+	422: true, 425: true, 429: true, 500: true, 501: true, 502: true, 503: true, 504: true,
+}
+
 // builtinPage makes the error page of a status that has no file.
 func builtinPage(status int) *page {
-	reason := reasons[status]
-	if reason == "" {
-		reason = "Error"
-	}
+	reason := message.Reason(status)
 	why := explanations[status]
 	if why == "" {
 		why = "The request was not served."

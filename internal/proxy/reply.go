@@ -57,6 +57,9 @@ func (st *stream) answer(r *rule.Reply, status int) {
 			status = r.Status
 		}
 		p := *st.errorPage(status)
+		if !paged[status] {
+			p = *emptyPage(status)
+		}
 		if len(r.Fields) > 0 {
 			p.fields = append(append([]message.Field(nil), p.fields...), r.Fields...)
 		}
@@ -68,7 +71,7 @@ func (st *stream) answer(r *rule.Reply, status int) {
 		p := &st.replyBuf
 		reason := r.Reason
 		if reason == "" {
-			reason = reasons[status]
+			reason = message.Reason(status)
 		}
 		*p = page{status: status, reason: reason, body: r.Body, fields: p.fields[:0]}
 		if !hasField(r.Fields, message.FieldContentLength) {

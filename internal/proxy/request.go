@@ -245,6 +245,9 @@ func (st *stream) runRules() bool {
 		}
 		st.tx.Phase = phase
 		verdict := p.Run(&st.tx)
+		if len(st.tx.EarlyHints) > 0 {
+			st.sendHints()
+		}
 		if verdict == rule.Wait {
 			return st.awaitRuleInput()
 		}
@@ -318,6 +321,23 @@ func (st *stream) awaitRuleInput() bool {
 		st.expectContinue()
 	}
 	return false
+}
+
+// sendHints writes what early-hint rules gave as one 103 response. A client
+// that does not take it at once does without: it is a hint.
+func (st *stream) sendHints() {
+	if st.req.Version >= message.HTTP11 {
+		b := append(st.w.scratch[:0], "HTTP/1.1 103 Early Hints\r\n"...)
+		for _, f := range st.tx.EarlyHints {
+			b = append(append(append(append(b, f.Name...), ": "...), f.Value...), "\r\n"...)
+		}
+		b = append(b, "\r\n"...)
+		if n, _ := st.s.conn.Write(b); n > 0 && n < len(b) {
+			st.s.conn.Reset() // a peer that has no room for a hint on an idle connection
+		}
+		st.w.scratch = b
+	}
+	st.tx.EarlyHints = st.tx.EarlyHints[:0]
 }
 
 func (st *stream) ruleSet() *ruleSet {

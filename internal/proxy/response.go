@@ -190,6 +190,7 @@ func (st *stream) responseRules() bool {
 		case rule.Next, rule.Stop:
 		case rule.Return:
 			st.setTerm('L', 'H')
+			st.firstAt = 0
 			st.abandonServer()
 			st.answer(st.tx.Reply, 200)
 			return false

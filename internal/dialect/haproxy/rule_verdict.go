@@ -3,7 +3,6 @@ package haproxy
 import (
 	"slices"
 	"strconv"
-	"strings"
 
 	"evenkeel/internal/model"
 )
@@ -94,9 +93,7 @@ func redirectValue(r *model.ActionRedirect, w, v word, format func(word) (*model
 	case "set-cookie":
 		r.SetCookie = v.Text
 	case "clear-cookie":
-		// "NAME" would clear a cookie that was set without a value, which is
-		// none: the "=" is always sent.
-		r.ClearCookie = strings.TrimSuffix(v.Text, "=")
+		r.ClearCookie = v.Text
 	default:
 		r.Type = w.Text
 		if w.Text == "prefix" && v.Text == "/" {
