@@ -57,6 +57,14 @@ func (l *loadRun) counts() (loadCounts, error) {
 	return c, err
 }
 
+// used is the CPU time of a load client that has ended.
+func (l *loadRun) used() time.Duration {
+	if state := l.cmd.ProcessState; state != nil {
+		return state.UserTime() + state.SystemTime()
+	}
+	return 0
+}
+
 // pause that Ctrl-C ends.
 func pause(ctx context.Context, d time.Duration) error {
 	select {
@@ -192,12 +200,12 @@ func (s crowd) turn(ctx context.Context, b *bench, p *proxy) (sample, error) {
 			}
 		}
 	}()
-	cpu := treeCPU(p.pid())
-	out, _, err := b.procs.run(ctx, exec.Command(ab, "-q", "-r", "-s", "30", "-c", strconv.Itoa(crowdConnections), "-n", strconv.Itoa(crowdRequests),
+	m := b.meter(p)
+	out, load, err := b.procs.run(ctx, exec.Command(ab, "-q", "-r", "-s", "30", "-c", strconv.Itoa(crowdConnections), "-n", strconv.Itoa(crowdRequests),
 		"http://"+local(p.port)+"/1k"), b.cpu(loadCPU))
 	close(sampling)
 	<-sampled
-	used := treeCPU(p.pid()).since(cpu)
+	used, others := m.read(load)
 	if err != nil {
 		return sample{}, err
 	}
@@ -209,5 +217,5 @@ func (s crowd) turn(ctx context.Context, b *bench, p *proxy) (sample, error) {
 		return sample{}, err
 	}
 	return sample{CPU: micros(used.total()) / crowdRequests, User: micros(used.User) / crowdRequests, PerSecond: l.PerSecond, P50: micros(l.P50), P99: micros(l.P99),
-		RSS: peak.Load(), Requests: l.Requests, Errors: l.Errors, Detail: l.Detail}, nil
+		RSS: peak.Load(), Requests: l.Requests, Errors: l.Errors, Detail: l.Detail, Others: others}, nil
 }

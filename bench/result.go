@@ -113,6 +113,11 @@ func sum(v []float64) (n float64) {
 	return n
 }
 
+// others is how busy the machine was with something else.
+func (r *result) others() float64 {
+	return spreadOf(append(r.column(peerHAProxy, othersOf), r.column(peerEvenkeel, othersOf)...)).Median
+}
+
 func (r *result) print(w io.Writer) {
 	fmt.Fprintf(w, "\n%s  (%s)\n", r.Title, r.Name)
 	if r.Failed != "" {
@@ -128,7 +133,7 @@ func (r *result) print(w io.Writer) {
 		}
 		q := spreadOf(r.ratios(cpuOf))
 		fmt.Fprintf(w, "  ratio     %.3f (%.3f-%.3f)       p99 ratio %.2f   others on the machine: %.0f%% of its CPUs\n", q.Median, q.Low, q.High,
-			spreadOf(r.ratios(p99Of)).Median, 100*spreadOf(append(r.column(0, othersOf), r.column(1, othersOf)...)).Median)
+			spreadOf(r.ratios(p99Of)).Median, 100*r.others())
 	}
 	for i, x := range r.Rows {
 		if i == 0 {
@@ -181,8 +186,8 @@ func markdown(programs []program, results []*result) string {
 	for _, p := range programs {
 		fmt.Fprintf(&w, "- %s: `%s`\n", p.Name, p.Version)
 	}
-	fmt.Fprint(&w, "\n| Scenario | CPU µs/request, HAProxy | evenkeel | ratio (lowest-highest) | limit | p50 ms, HAProxy / evenkeel | p99 ms | requests/s | RSS MiB | errors |\n")
-	fmt.Fprint(&w, "|---|---|---|---|---|---|---|---|---|---|\n")
+	fmt.Fprint(&w, "\n| Scenario | CPU µs/request, HAProxy | evenkeel | ratio (lowest-highest) | limit | p50 ms, HAProxy / evenkeel | p99 ms | requests/s | RSS MiB | errors | rest of the machine busy |\n")
+	fmt.Fprint(&w, "|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, r := range results {
 		if len(r.Samples[0]) == 0 {
 			continue
@@ -200,10 +205,10 @@ func markdown(programs []program, results []*result) string {
 				}
 			}
 		}
-		fmt.Fprintf(&w, "| %s | %.1f | %.1f | **%.2f** (%.2f-%.2f) | %s | %s | %s | %s | %s | %.0f / %.0f |\n", r.Title,
+		fmt.Fprintf(&w, "| %s | %.1f | %.1f | **%.2f** (%.2f-%.2f) | %s | %s | %s | %s | %s | %.0f / %.0f | %.0f %% |\n", r.Title,
 			spreadOf(r.column(0, cpuOf)).Median, spreadOf(r.column(1, cpuOf)).Median, q.Median, q.Low, q.High, bound,
 			pair(p50Of, 1000, "%.2f"), pair(p99Of, 1000, "%.2f"), pair(perSecondOf, 1, "%.0f"), pair(rssOf, 1024, "%.1f"),
-			sum(r.column(0, errorsOf)), sum(r.column(1, errorsOf)))
+			sum(r.column(0, errorsOf)), sum(r.column(1, errorsOf)), 100*r.others())
 	}
 	for _, r := range results {
 		if len(r.Rows) == 0 {

@@ -108,11 +108,9 @@ func (s steady) turn(ctx context.Context, b *bench, p *proxy, seconds float64) (
 	for _, h := range s.headers {
 		args = append(args, "-H", h)
 	}
-	began, busy := time.Now(), machineBusy()
-	cpu, origin := treeCPU(p.pid()), treeCPU(b.origin.pid())
+	m := b.meter(p)
 	out, load, err := b.procs.run(ctx, exec.Command(wrk, append(args, s.url(p, s.path))...), b.cpu(loadCPU))
-	used, origin := treeCPU(p.pid()).since(cpu), treeCPU(b.origin.pid()).since(origin)
-	took, busy := time.Since(began), machineBusy()-busy
+	used, others := m.read(load)
 	if err != nil {
 		return sample{}, err
 	}
@@ -126,9 +124,31 @@ func (s steady) turn(ctx context.Context, b *bench, p *proxy, seconds float64) (
 	if l.Requests == 0 {
 		return sample{}, fmt.Errorf("%s: no request was served: %s", p.program.Name, tail(out, 500))
 	}
-	others := (busy - used.total() - origin.total() - load).Seconds() / (took.Seconds() * float64(runtime.NumCPU()))
 	return sample{CPU: micros(used.total()) / float64(l.Requests), User: micros(used.User) / float64(l.Requests), PerSecond: l.PerSecond, P50: micros(l.P50), P99: micros(l.P99),
-		RSS: treeKiB(p.pid(), "VmRSS"), Requests: l.Requests, Errors: l.Errors, Detail: l.Detail, Others: max(0, others)}, nil
+		RSS: treeKiB(p.pid(), "VmRSS"), Requests: l.Requests, Errors: l.Errors, Detail: l.Detail, Others: others}, nil
+}
+
+// meter measures one turn.
+type meter struct {
+	b           *bench
+	proxy       *proxy
+	began       time.Time
+	busy        time.Duration
+	cpu, origin cpuTime
+}
+
+func (b *bench) meter(p *proxy) meter {
+	return meter{b, p, time.Now(), machineBusy(), treeCPU(p.pid()), treeCPU(b.origin.pid())}
+}
+
+// read gives what the proxy used, and the share of the machine that neither
+// it, nor the origin, nor the load tool (which used load) had.
+func (m meter) read(load time.Duration) (used cpuTime, others float64) {
+	took, busy := time.Since(m.began), machineBusy()-m.busy
+	used = treeCPU(m.proxy.pid()).since(m.cpu)
+	origin := treeCPU(m.b.origin.pid()).since(m.origin)
+	rest := busy - used.total() - origin.total() - load
+	return used, max(0, rest.Seconds()/(took.Seconds()*float64(runtime.NumCPU())))
 }
 
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }

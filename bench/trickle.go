@@ -24,7 +24,7 @@ func (trickle) run(ctx context.Context, b *bench, r *result) error {
 	}
 	for round := range min(b.rounds, 5) {
 		for i, p := range proxies {
-			cpu := treeCPU(p.pid())
+			m := b.meter(p)
 			l, err := b.startLoad(p, "-busy", "0", "-think", trickleThink.String())
 			if err != nil {
 				return err
@@ -36,10 +36,10 @@ func (trickle) run(ctx context.Context, b *bench, r *result) error {
 			if err != nil {
 				return err
 			}
-			used := treeCPU(p.pid()).since(cpu)
+			used, others := m.read(l.used())
 			n := float64(max(c.Requests, 1))
 			one := sample{CPU: micros(used.total()) / n, User: micros(used.User) / n, PerSecond: c.PerSecond, P50: c.P50, P99: c.P99,
-				RSS: treeKiB(p.pid(), "VmRSS"), Requests: c.Requests, Errors: c.lost()}
+				RSS: treeKiB(p.pid(), "VmRSS"), Requests: c.Requests, Errors: c.lost(), Others: others}
 			r.Samples[i] = append(r.Samples[i], one)
 			progress("%s %d: %s: %.0f µs a request", r.Name, round+1, p.program.Name, one.CPU)
 		}
