@@ -79,6 +79,7 @@ func (rt *Runtime) Attach(loops []*engine.Loop) {
 				if d := s.m.PoolPurgeDelay; d > 0 {
 					il.purge = int64(d)
 				}
+				il.low = s.m.PoolLowConn
 				if n := s.m.PoolMaxConn; n != nil {
 					il.max = *n
 				}
@@ -252,7 +253,6 @@ func (b *builder) binds(f *Frontend, m *model.Bind, id int) {
 		hi := max(a.Port, a.PortHi)
 		for port := a.Port; port <= hi; port++ {
 			ln := &listener{fe: f, m: m, tls: cfg, name: m.Name, id: id, maxConn: int64(m.MaxConn), fd: -1}
-			ln.noDelay = true
 			ln.want = a
 			ln.want.Port, ln.want.PortHi = port, port
 			ln.describe()
@@ -266,7 +266,7 @@ func (ln *listener) describe() {
 	a := &ln.want
 	switch a.Network {
 	case "unix", "abns":
-		ln.unix, ln.path, ln.noDelay = true, a.Path, false
+		ln.unix, ln.path = true, a.Path
 		ln.addr = a.Network + "@" + a.Path
 	case "fd":
 		ln.addr = fmt.Sprintf("fd@%d", a.FD)

@@ -80,6 +80,7 @@ func (st *stream) dial(sni string) bool {
 		return true
 	}
 	sc.conn = conn
+	sc.use()
 	st.sc = sc
 	if srv.sendProxy != nil {
 		st.needProxyHeader = true

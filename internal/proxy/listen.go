@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"fmt"
+	"syscall"
 
 	"evenkeel/internal/engine"
 	"evenkeel/internal/model"
@@ -44,6 +45,8 @@ func (rt *Runtime) Start(maxAccept int) error {
 			if ln.fd < 0 {
 				continue
 			}
+			// What is accepted inherits it. A unix socket knows no such thing.
+			_ = syscall.SetsockoptInt(ln.fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
 			for i, w := range rt.workers {
 				el, err := w.loop.Listen(ln.fd, ln, maxAccept)
 				if err != nil {

@@ -24,7 +24,6 @@ type listener struct {
 	unix     bool
 	path     string
 	fixedDst netip.AddrPort // when bound to one address: no getsockname needed
-	noDelay  bool
 	maxConn  int64
 	fd       int // -1 before Listen
 	want     model.ListenAddr

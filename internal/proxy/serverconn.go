@@ -20,6 +20,7 @@ type serverConn struct {
 	// requests sent on it so far. From the second on http-reuse aggressive
 	// trusts it.
 	requests   int
+	busy       bool // counted in idleList.used
 	idleAt     int64
 	prev, next *serverConn
 }
@@ -46,14 +47,34 @@ func (sc *serverConn) drop() {
 		sc.owner.own = nil
 		sc.owner = nil
 	}
+	sc.rest()
 	sc.conn.Close()
 	sc.conn = nil
+}
+
+// use and rest count the connections at work.
+func (sc *serverConn) use() {
+	l := &sc.w.idle[sc.srv.index]
+	sc.busy = true
+	l.used++
+	l.peak = max(l.peak, l.used)
+}
+
+func (sc *serverConn) rest() {
+	if sc.busy {
+		sc.busy = false
+		sc.w.idle[sc.srv.index].used--
+	}
 }
 
 // idleList holds a server's idle connections, the last used first.
 type idleList struct {
 	first, last *serverConn
 	n           int
+	used        int   // connections at work
+	peak        int   // most of them since the last sweep
+	need        int   // what was needed lately, falling slowly
+	low         int   // kept beyond the need (pool-low-conn)
 	purge       int64 // ns
 	max         int   // -1: no limit
 }
@@ -84,6 +105,23 @@ func (l *idleList) remove(sc *serverConn) {
 	l.n--
 }
 
+// wanted says whether one more idle connection may be of use: no more are kept
+// than were at work at the same time lately. Sessions that end after one
+// request would pile up connections otherwise, as http-reuse safe gives none
+// of these to a session's first request.
+func (l *idleList) wanted() bool {
+	if l.max >= 0 && l.n >= l.max {
+		return false
+	}
+	return l.n == 0 || l.used+l.n < max(l.used, l.peak, l.need)+l.low
+}
+
+// estimate notes what was needed since the last sweep.
+func (l *idleList) estimate() {
+	l.need = max(l.peak, (l.need+l.peak)/2)
+	l.peak = l.used
+}
+
 func (l *idleList) closeOlder(now int64) {
 	for sc := l.last; sc != nil && now-sc.idleAt >= l.purge; sc = l.last {
 		sc.drop()
@@ -104,6 +142,7 @@ func (st *stream) takeIdle(srv *server, sni string) *serverConn {
 	if own := s.own; own != nil && own.srv == srv && own.sni == sni && own.st == nil {
 		s.own = nil
 		own.owner = nil
+		own.use()
 		return own
 	}
 	if srv.private || st.be.reuse == model.ReuseNever {
@@ -121,14 +160,16 @@ func (st *stream) takeIdle(srv *server, sni string) *serverConn {
 			continue
 		}
 		l.remove(sc)
+		sc.use()
 		return sc
 	}
 	return nil
 }
 
-// keepIdle gives a connection that ended its exchange cleanly to the next one.
+// keepServer gives a connection that ended its exchange cleanly to the next one.
 func (st *stream) keepServer(sc *serverConn) {
 	sc.st = nil
+	sc.rest()
 	srv := sc.srv
 	switch {
 	case sc.conn.ReadClosed() || sc.conn.Failed() || st.w.rt.stopped.Load(),
@@ -141,7 +182,7 @@ func (st *stream) keepServer(sc *serverConn) {
 		sc.owner, st.s.own = st.s, sc
 	default:
 		l := &st.w.idle[srv.index]
-		if l.max >= 0 && l.n >= l.max {
+		if !l.wanted() {
 			sc.drop()
 			return
 		}

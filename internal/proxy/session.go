@@ -59,9 +59,6 @@ func (w *worker) accept(ln *listener, fd int, remote netip.AddrPort) {
 	}
 	s.conn = conn
 	s.begin(remote)
-	if ln.noDelay {
-		conn.SetNoDelay(true)
-	}
 	s.start()
 }
 

@@ -108,6 +108,7 @@ func (w *worker) OnTimer(*engine.Timer) {
 	now := w.loop.Now()
 	for i := range w.idle {
 		w.idle[i].closeOlder(now)
+		w.idle[i].estimate()
 	}
 	w.loop.Arm(&w.sweep, w, now+sweepInterval)
 }
