@@ -39,7 +39,7 @@ func keywordTables() []keywordTable {
 	} {
 		table := keywordTable{title: t.title}
 		for _, k := range t.list {
-			table.rows = append(table.rows, []string{k.Name + k.Args, k.Out, k.Help})
+			table.rows = append(table.rows, []string{signature(k.Name, k.Args), k.Out, k.Help})
 		}
 		tables = append(tables, table)
 	}
@@ -70,4 +70,13 @@ func printKeywords(w io.Writer, markdown bool) {
 		columns.Flush()
 		fmt.Fprintln(w)
 	}
+}
+
+// signature is a keyword as it is written: fetches and converters have their
+// arguments in parentheses, actions behind a blank.
+func signature(name, args string) string {
+	if args == "" || args[0] == '(' {
+		return name + args
+	}
+	return name + " " + args
 }

@@ -175,6 +175,9 @@ func (s *Service) compile(cfg *model.Config, files *worker.Files) model.Diagnost
 	if d.HasErrors() {
 		return d
 	}
+	if errs := compileErrors(cfg, files); len(errs) > 0 {
+		return append(d, errs...)
+	}
 	s.comp = rule.NewCompiler(cfg)
 	s.comp.Files = files.ReadFile
 	var cd model.Diagnostics
@@ -193,6 +196,20 @@ func (s *Service) compile(cfg *model.Config, files *worker.Files) model.Diagnost
 		Compiler: s.comp, ParseFormat: haproxy.BuiltinFormat, Pid: os.Getpid(),
 	})
 	return append(d, rd...)
+}
+
+// compileErrors are the mistakes in rules, those of acls that nothing uses
+// included: the proxy compiles what it runs.
+func compileErrors(cfg *model.Config, files *worker.Files) model.Diagnostics {
+	c := rule.NewCompiler(cfg)
+	c.Files = files.ReadFile
+	var errs model.Diagnostics
+	for _, x := range plan.CompileAllWith(c) {
+		if x.Severity == model.Error {
+			errs = append(errs, x)
+		}
+	}
+	return errs
 }
 
 func (s *Service) makePools() model.Diagnostics {

@@ -227,7 +227,7 @@ func balanceRandom(p *parser, b *model.Balance, w []word, arg string, paren bool
 }
 
 func balanceRDP(p *parser, b *model.Balance, w []word, arg string, paren bool) bool {
-	b.Name = "msts"
+	b.Name = "mstshash"
 	if paren {
 		if arg == "" {
 			p.errorf(w[1].Pos, "write 'balance rdp-cookie' or 'balance rdp-cookie(NAME)'", "balance rdp-cookie : missing cookie name.")
