@@ -113,12 +113,12 @@ func (l *idleList) wanted() bool {
 	if l.max >= 0 && l.n >= l.max {
 		return false
 	}
-	return l.n == 0 || l.used+l.n < max(l.used, l.peak, l.need)+l.low
+	return l.n == 0 || l.n < max(l.peak, l.need)+l.low
 }
 
 // estimate notes what was needed since the last sweep.
 func (l *idleList) estimate() {
-	l.need = max(l.peak, (l.need+l.peak)/2)
+	l.need = max(l.peak, l.need-(l.need+7)/8)
 	l.peak = l.used
 }
 
