@@ -167,7 +167,8 @@ func (s crowd) run(ctx context.Context, b *bench, r *result) error {
 		defer b.procs.end(p.process)
 	}
 	for round := range max(3, min(b.rounds, 5)) {
-		for i, p := range proxies {
+		for _, i := range turnOrder(round) {
+			p := proxies[i]
 			one, err := s.turn(ctx, b, p)
 			if err != nil {
 				return err

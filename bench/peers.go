@@ -30,8 +30,8 @@ type program struct {
 
 // Ports of a run, from the first of its block.
 const (
-	originOffset = 1
-	proxyOffset  = 2 // HAProxy, then evenkeel
+	originOffset = 1 // HAProxy's, then evenkeel's
+	proxyOffset  = 3 // HAProxy, then evenkeel
 )
 
 // CPUs of a one-thread scenario.
@@ -47,7 +47,10 @@ func (b *bench) cpu(n int) int {
 	return n
 }
 
-func (b *bench) originPort() int { return b.port + originOffset }
+// originPort is where the origin listens for one of the programs. Each has its
+// own: the connections that one leaves behind, open or in TIME_WAIT, would take
+// local ports from the other, whose turn comes next.
+func (b *bench) originPort(which int) int { return b.port + originOffset + which }
 
 func (b *bench) file(name string) string { return filepath.Join(b.dir, name) }
 
@@ -76,7 +79,8 @@ http {
 	open_file_cache_valid 1h;
 	default_type text/plain;
 	server {
-		listen 127.0.0.1:PORT backlog=4096;
+		listen 127.0.0.1:PORT0 backlog=4096;
+		listen 127.0.0.1:PORT1 backlog=4096;
 		root DIR/www;
 		location /echo {
 			add_header X-Powered-By bench;
@@ -104,7 +108,7 @@ func (b *bench) startOrigin() error {
 	if os.Getuid() == 0 {
 		user = "user root;"
 	}
-	text := strings.NewReplacer("DIR", b.dir, "PORT", fmt.Sprint(b.originPort()), "USER", user).Replace(originText)
+	text := strings.NewReplacer("DIR", b.dir, "PORT0", fmt.Sprint(b.originPort(0)), "PORT1", fmt.Sprint(b.originPort(1)), "USER", user).Replace(originText)
 	if err := os.WriteFile(b.file("nginx.conf"), []byte(text), 0o644); err != nil {
 		return err
 	}
@@ -112,7 +116,7 @@ func (b *bench) startOrigin() error {
 	if b.origin, err = b.procs.start(cmd, b.file("nginx.out"), b.cpu(loadCPU)); err != nil {
 		return err
 	}
-	return listening(b.origin, b.originPort())
+	return listening(b.origin, b.originPort(1))
 }
 
 // proxyConfig is the part of a configuration that scenarios differ in. Both
@@ -145,7 +149,7 @@ backend origin
     server nginx 127.0.0.1:ORIGIN
 `
 
-func (b *bench) configText(c proxyConfig, port int, socket string) string {
+func (b *bench) configText(c proxyConfig, which, port int, socket string) string {
 	mode, defaults := "http", append([]string{"option forwardfor"}, c.defaults...)
 	if c.tcp {
 		mode, defaults = "tcp", c.defaults
@@ -159,7 +163,7 @@ func (b *bench) configText(c proxyConfig, port int, socket string) string {
 	}
 	return strings.NewReplacer("THREADS", fmt.Sprint(c.threads), "SOCKET", socket, "MODE", mode,
 		"DEFAULTS", indent(defaults), "PORT", fmt.Sprint(port), "BIND", c.bind, "FRONTEND", indent(c.frontend),
-		"ORIGIN", fmt.Sprint(b.originPort())).Replace(configText)
+		"ORIGIN", fmt.Sprint(b.originPort(which))).Replace(configText)
 }
 
 // proxy is a running program.
@@ -175,7 +179,7 @@ type proxy struct {
 func (b *bench) startProxy(which int, name string, c proxyConfig, cpu int, args ...string) (*proxy, error) {
 	p := &proxy{program: b.peers[which], port: b.port + proxyOffset + b.shift + which,
 		config: b.file(name + "-" + b.peers[which].Name + ".cfg"), socket: b.file(fmt.Sprintf("%s-%d.sock", name, which))}
-	if err := os.WriteFile(p.config, []byte(b.configText(c, p.port, p.socket)), 0o644); err != nil {
+	if err := os.WriteFile(p.config, []byte(b.configText(c, which, p.port, p.socket)), 0o644); err != nil {
 		return nil, err
 	}
 	if len(args) == 0 {

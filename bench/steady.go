@@ -69,11 +69,7 @@ func (s steady) run(ctx context.Context, b *bench, r *result) error {
 		}
 	}
 	for round := range b.rounds {
-		order := []int{peerHAProxy, peerEvenkeel}
-		if round%2 == 1 { // whoever is second is not always the same
-			order = []int{peerEvenkeel, peerHAProxy}
-		}
-		for _, i := range order {
+		for _, i := range turnOrder(round) {
 			one, err := s.turn(ctx, b, proxies[i], b.seconds)
 			if err != nil {
 				return err
@@ -95,6 +91,14 @@ func (s steady) run(ctx context.Context, b *bench, r *result) error {
 		}
 	}
 	return b.profileTurn(ctx, s, proxies[peerEvenkeel], r)
+}
+
+// turnOrder changes who is second, so that it is not always the same.
+func turnOrder(round int) []int {
+	if round%2 == 1 {
+		return []int{peerEvenkeel, peerHAProxy}
+	}
+	return []int{peerHAProxy, peerEvenkeel}
 }
 
 // turn loads one program for a while.

@@ -23,7 +23,8 @@ func (trickle) run(ctx context.Context, b *bench, r *result) error {
 		defer b.procs.end(p.process)
 	}
 	for round := range min(b.rounds, 5) {
-		for i, p := range proxies {
+		for _, i := range turnOrder(round) {
+			p := proxies[i]
 			m := b.meter(p)
 			l, err := b.startLoad(p, "-busy", "0", "-think", trickleThink.String())
 			if err != nil {
