@@ -212,6 +212,7 @@ func (b *builder) numbers(cfg *model.Config) {
 			}
 			p.ID, used[next] = next, p
 		}
+		next++ // also past one that has an id of its own, as HAProxy does
 		b.serverNumbers(p)
 		b.bindNumbers(p)
 	}
@@ -236,6 +237,7 @@ func (b *builder) serverNumbers(p *model.Proxy) {
 			}
 			s.ID, used[next] = next, s
 		}
+		next++
 	}
 }
 
@@ -258,6 +260,7 @@ func (b *builder) bindNumbers(p *model.Proxy) {
 			}
 			l.ID, used[next] = next, l
 		}
+		next++
 	}
 }
 

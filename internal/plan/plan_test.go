@@ -164,7 +164,7 @@ http-errors e
 	if p.Frontends["off"] != nil || !p.HasListener() {
 		t.Error("a disabled frontend, or no listener")
 	}
-	if a.ID != 3 || b.ID != 4 || c.ID != 2 || l.ID != 5 {
+	if a.ID != 3 || b.ID != 4 || c.ID != 2 || l.ID != 6 {
 		t.Errorf("ids %d %d %d %d", a.ID, b.ID, c.ID, l.ID)
 	}
 	if s := b.Backend.Servers; s[0].ID != 1 || s[1].ID != 2 || s[2].ID != 3 || a.Frontend.Binds[1].ID != 2 {

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"time"
 
 	"evenkeel/internal/message"
@@ -58,7 +59,28 @@ func (st *stream) assign() bool {
 		return true
 	}
 	st.take(p)
+	if st.srv.redir != nil && !st.tcp && (st.req.MethodID == message.MethodGet || st.req.MethodID == message.MethodHead) {
+		st.redirectToServer()
+		return true
+	}
 	return st.connect()
+}
+
+// redirectToServer sends the client to the server itself (server … redir).
+func (st *stream) redirectToServer() {
+	st.setTerm('L', 'C')
+	st.tx.Server = &st.srv.info
+	st.clientKeep = false
+	target := st.req.Target
+	if i := bytes.Index(target, []byte("://")); i > 0 {
+		target = target[i+3:]
+		target = target[max(bytes.IndexByte(target, '/'), 0):]
+	}
+	p := &st.replyBuf
+	*p = page{status: 302, reason: message.Reason(302), fields: append(p.fields[:0], contentLength(0),
+		field("cache-control", "no-cache"), field("location", string(st.srv.redir)+string(target)))}
+	st.reply = p
+	st.startReply()
 }
 
 // take notes the server whose slot the stream holds now.
@@ -209,6 +231,8 @@ func (st *stream) timerDone() {
 		}
 		st.setTerm('s', 'Q')
 		st.errKind = pool.ErrQueue
+		st.queueAt = st.w.loop.Now()
+		st.tx.Log.SrvQueue, st.tx.Log.BeQueue = st.waiter.SrvQueue(), st.waiter.BeQueue()
 		st.fail(503)
 	case statePause:
 		st.state = stateAssign
@@ -270,9 +294,7 @@ func (st *stream) connectFailed(why string, timeout bool) {
 	st.retries++
 	again := st.shouldRedispatch()
 	if again {
-		st.choice.Avoid = st.srv.p
-		st.choice.Cookie = nil
-		st.redispatched = true
+		st.redispatchLater()
 	}
 	// The same server gets a second to recover; so does a choice that may well
 	// fall on it again.
@@ -290,6 +312,14 @@ func (st *stream) connectFailed(why string, timeout bool) {
 	}
 	st.state = statePause
 	st.w.loop.Arm(&st.timer, st, st.w.loop.Now()+pause)
+}
+
+// redispatchLater has the next choice avoid this server.
+func (st *stream) redispatchLater() {
+	st.choice.Avoid = st.srv.p
+	st.choice.Cookie = nil
+	st.redispatched = true
+	st.state = stateAssign
 }
 
 // freeChoice: round robin with other servers to go to does not care about any

@@ -331,6 +331,10 @@ func (b *builder) logger(p *model.Proxy) *logger {
 	default:
 		l.connect = builtin(rule.DefaultHTTPLogFormat)
 	}
+	if p.LogFormatSD != nil {
+		l.sd = b.comp.Format(p.LogFormatSD, rule.PhaseLog)
+		l.toSD, _ = to.(sdSender)
+	}
 	if p.ErrorLogFormat != nil {
 		l.errFormat = b.comp.Format(p.ErrorLogFormat, rule.PhaseLog)
 	}
@@ -405,7 +409,7 @@ func (b *builder) dispatch(be *Backend, m *model.Backend, index *int) *server {
 		b.diags.Errorf(m.DispatchPos, "'dispatch' needs an address and a port, not %q", m.Dispatch)
 	}
 	s := &server{m: &model.Server{Name: "<DISPATCH>"}, be: be, index: *index}
-	s.info = rule.ServerInfo{Name: "<DISPATCH>", Addr: addr}
+	s.info = rule.ServerInfo{Name: "<NOSRV>", Addr: addr}
 	*index++
 	be.servers = append(be.servers, s)
 	return s
@@ -522,7 +526,7 @@ func (b *builder) keyMaker(be *Backend, m *model.Balance, phase rule.Phase) keyM
 			if k, ok := balance.URLParamKey(st.req.Target, m.Name); ok {
 				return k, true
 			}
-			if m.CheckPost > 0 && st.req.MethodID == message.MethodPost {
+			if st.req.MethodID == message.MethodPost { // what is here of it, without check_post
 				return balance.BodyParamKey(st.tx.ReqBody, m.Name)
 			}
 			return nil, false

@@ -194,6 +194,9 @@ func (st *stream) connected() {
 	st.connectAt = now
 	st.sc.requests++
 	st.tx.Server = &st.srv.info
+	if st.w.rt.opts.Compiler.ServerAddrs {
+		st.tx.ServerAddr, st.tx.ServerSrc = st.sc.conn.RemoteAddr(), st.sc.conn.LocalAddr()
+	}
 	st.hana = 0
 	if st.tcp {
 		st.beginTunnel()

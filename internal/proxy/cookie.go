@@ -55,7 +55,7 @@ func (c *cookiePersistence) split(v []byte, now time.Time) (server []byte, d coo
 				return v[:i], d, 0
 			}
 		}
-		return nil, d, 0
+		return v, d, 0
 	}
 	if !c.dated {
 		return v, d, 0
@@ -152,7 +152,7 @@ func (st *stream) writeCookie() {
 	if seen && c.m.Preserve && c.m.Insert {
 		return
 	}
-	if !c.m.Insert || c.m.PostOnly && st.req.MethodID != message.MethodPost {
+	if !c.m.Insert || c.m.PostOnly && st.req.MethodID != message.MethodPost || st.choice.Ignore {
 		return
 	}
 	st.insertCookie(value)
@@ -168,6 +168,9 @@ func (st *stream) replaceValue(f *message.Field, start, end int, value string) {
 func (st *stream) insertCookie(value string) {
 	c := st.be.cookie
 	valid := st.choice.CookieState == pool.CookieValid && st.cookieMark == 0
+	if st.choice.Force && !valid && st.choice.CookieState == pool.CookieDown && len(st.choice.Cookie) > 0 && string(st.choice.Cookie) == value {
+		return // force-persist: the client's cookie was obeyed
+	}
 	now := st.w.loop.Wall().Unix()
 	switch {
 	case value == "":

@@ -183,8 +183,8 @@ func (st *stream) forward() bool {
 		st.clientGone('D')
 		return true
 	}
-	if !st.resHead && st.reqSent && st.be.opt.AbortOnClose && c.ReadClosed() {
-		st.clientGone('H')
+	if st.reqSent && !st.resDone && st.be.opt.AbortOnClose && c.ReadClosed() {
+		st.clientGone('D') // H before the response's head
 		return true
 	}
 	return false

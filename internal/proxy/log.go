@@ -14,6 +14,13 @@ type logger struct {
 	errFormat *rule.Format // error-log-format
 	to        LogSender
 	needsLine bool
+	sd        *rule.Format // log-format-sd
+	toSD      sdSender
+}
+
+// sdSender is a LogSender that takes RFC 5424 structured data as well.
+type sdSender interface {
+	SendSD(level int, sd, line []byte)
 }
 
 const (
@@ -92,6 +99,10 @@ func (st *stream) log() {
 	}
 	st.tx.Phase = rule.PhaseLog
 	st.w.scratch = l.format.Append(st.w.scratch[:0], &st.tx)
+	if l.toSD != nil {
+		l.toSD.SendSD(level, l.sd.Append(nil, &st.tx), st.w.scratch)
+		return
+	}
 	l.to.Send(level, st.w.scratch)
 }
 

@@ -90,7 +90,7 @@ func (st *stream) moreHead() bool {
 		return false
 	}
 	// The client has gone in the middle of a request.
-	if onlyLineEnds(in.B[in.R:in.W]) || st.fe.opt.HTTPIgnoreProbes && s.rc.Requests == 0 {
+	if onlyLineEnds(in.B[in.R:in.W]) {
 		st.state = stateDone
 		s.close()
 		st.release()
@@ -147,6 +147,7 @@ func (st *stream) beginRequest() bool {
 	tx.Phase = rule.PhaseHTTPRequest
 	tx.ReqBodySize = f.Length
 	tx.ReqBodyDone = st.reqDone
+	received := int64(s.in.W - s.in.R)
 	if !st.reqDone {
 		if err := st.decodeRequest(); err != nil {
 			st.requestAt = 0
@@ -154,6 +155,7 @@ func (st *stream) beginRequest() bool {
 			return true
 		}
 	}
+	st.bytesIn = received - int64(s.in.W-st.rest) // what is left is the next request
 	if st.fe.special() && st.early() {
 		return true
 	}
@@ -428,6 +430,7 @@ func (st *stream) switchBackend() bool {
 			return false
 		}
 		st.setTerm('S', 'C')
+		st.requestAt = 0
 		st.fail(503)
 		return false
 	}
@@ -496,7 +499,7 @@ func (st *stream) awaitTimer() bool {
 // expectContinue answers 100 once to a client that waits for it before it
 // sends the body that we want to see.
 func (st *stream) expectContinue() {
-	if v, ok := st.req.Get(message.FieldExpect); ok && message.EqualFold(v, "100-continue") && st.bytesIn == 0 && st.payW == st.headEnd {
+	if v, ok := st.req.Get(message.FieldExpect); ok && message.EqualFold(v, "100-continue") && st.payW == st.headEnd {
 		st.req.Del(message.FieldExpect, "expect")
 		st.s.conn.Write([]byte("HTTP/1.1 100 Continue\r\n\r\n"))
 	}

@@ -140,6 +140,12 @@ func (st *stream) beginResponse(n int) (progress, same bool) {
 		st.responseBroken(err)
 		return false, false
 	}
+	if st.fe.opt.LogASAP {
+		st.bytesOut = int64(len(st.toClient.a)) // the head, for the log
+		st.tx.Log.LogASAP = true
+		st.log()
+		st.bytesOut = 0
+	}
 	return true, true
 }
 
@@ -406,6 +412,7 @@ func (st *stream) retryAfter(wanted bool) bool {
 		st.retriesLeft--
 		st.retries++
 	}
+	reused := st.reused && !st.be.retryOn.l7
 	st.dropServer()
 	if st.sb != nil {
 		st.w.loop.PutBuffer(st.sb)
@@ -418,6 +425,12 @@ func (st *stream) retryAfter(wanted bool) bool {
 	st.freshOnly = true
 	st.status = -1
 	st.w.loop.Disarm(&st.timer)
+	if st.srvSlot && !reused && st.shouldRedispatch() {
+		st.srvSlot = false
+		st.srv.p.Release(false)
+		st.redispatchLater()
+		return true
+	}
 	st.connect()
 	return true
 }

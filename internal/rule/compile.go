@@ -27,6 +27,9 @@ type Compiler struct {
 	// AnyPhase lets fetches read the request while a response is handled, as
 	// VCL does and HAProxy does not.
 	AnyPhase bool
+	// ServerAddrs is set by compiling something that reads Tx.ServerAddr or
+	// ServerSrc: they cost two system calls a request.
+	ServerAddrs bool
 
 	Diagnostics model.Diagnostics
 

@@ -2,6 +2,7 @@ package rule
 
 import (
 	"evenkeel/internal/model"
+	"strings"
 )
 
 // sampler gets one sample; ok is false if there is none. A sampler that can
@@ -80,6 +81,7 @@ func (c *Compiler) expr(e *model.Expr, phase Phase, all bool) *Expr {
 	if !c.checkArgs(e.Fetch, "sample fetch", spec.Min, spec.Max) {
 		return none
 	}
+	c.ServerAddrs = c.ServerAddrs || strings.HasPrefix(e.Fetch.Name, "bc_")
 	if !all && !c.AnyPhase && phase != 0 && spec.Phases&phase == 0 {
 		c.Diagnostics.Errorf(e.Fetch.Pos, "sample fetch <%s> may not be reliably used here because it needs '%s' which is not available here",
 			e.Fetch.Name, spec.needs())

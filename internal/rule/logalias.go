@@ -99,7 +99,7 @@ func textPart(p *model.FormatPart, phase Phase, enc *encoding, f func(dst []byte
 func aliasInt(name, help string, f func(tx *Tx) int64) {
 	aliasIndex[name] = &aliasSpec{Keyword{Name: name, Phases: phaseStream, Out: "integer", Help: help, Section: "log-format"},
 		func(c *Compiler, p *model.FormatPart, phase Phase) formatPart {
-			return quoted(p, func(dst []byte, tx *Tx) []byte { return strconv.AppendInt(dst, f(tx), 10) })
+			return func(dst []byte, tx *Tx) []byte { return strconv.AppendInt(dst, f(tx), 10) }
 		}}
 }
 
@@ -107,26 +107,18 @@ func aliasInt(name, help string, f func(tx *Tx) int64) {
 func aliasGrowing(name, help string, f func(tx *Tx) int64) {
 	aliasIndex[name] = &aliasSpec{Keyword{Name: name, Phases: phaseStream, Out: "integer", Help: help, Section: "log-format"},
 		func(c *Compiler, p *model.FormatPart, phase Phase) formatPart {
-			return quoted(p, func(dst []byte, tx *Tx) []byte {
+			return func(dst []byte, tx *Tx) []byte {
 				if tx.Log.LogASAP {
 					dst = append(dst, '+')
 				}
 				return strconv.AppendInt(dst, f(tx), 10)
-			})
+			}
 		}}
-}
-
-// quoted adds the quotes of flag Q to what cannot hold any itself.
-func quoted(p *model.FormatPart, f formatPart) formatPart {
-	if !p.Quote {
-		return f
-	}
-	return func(dst []byte, tx *Tx) []byte { return append(f(append(dst, '"'), tx), '"') }
 }
 
 func aliasRaw(name, help string, f formatPart) {
 	aliasIndex[name] = &aliasSpec{Keyword{Name: name, Phases: phaseStream, Out: "string", Help: help, Section: "log-format"},
-		func(c *Compiler, p *model.FormatPart, phase Phase) formatPart { return quoted(p, f) }}
+		func(c *Compiler, p *model.FormatPart, phase Phase) formatPart { return f }}
 }
 
 // aliasAddr prints an address; with flag X in hexadecimal.
@@ -152,7 +144,7 @@ func aliasAddr(name, help string, of func(tx *Tx) netip.AddrPort, unix bool) {
 func aliasPort(name, help string, of func(tx *Tx) netip.AddrPort) {
 	aliasIndex[name] = &aliasSpec{Keyword{Name: name, Phases: phaseStream, Out: "integer", Help: help, Section: "log-format"},
 		func(c *Compiler, p *model.FormatPart, phase Phase) formatPart {
-			return quoted(p, func(dst []byte, tx *Tx) []byte {
+			return func(dst []byte, tx *Tx) []byte {
 				a := of(tx)
 				if !a.IsValid() {
 					if tx.Conn != nil && tx.Conn.UnixSrc != "" {
@@ -164,7 +156,7 @@ func aliasPort(name, help string, of func(tx *Tx) netip.AddrPort) {
 					return append(dst, upperHex[a.Port()>>12], upperHex[a.Port()>>8&15], upperHex[a.Port()>>4&15], upperHex[a.Port()&15])
 				}
 				return strconv.AppendInt(dst, int64(a.Port()), 10)
-			})
+			}
 		}}
 }
 
@@ -182,7 +174,7 @@ func aliasHexInt(name, help string, f func(tx *Tx) uint32) {
 					return appendHex(dst, b[:])
 				}
 			}
-			return quoted(p, func(dst []byte, tx *Tx) []byte { return strconv.AppendInt(dst, int64(f(tx)), 10) })
+			return func(dst []byte, tx *Tx) []byte { return strconv.AppendInt(dst, int64(f(tx)), 10) }
 		}}
 }
 
@@ -279,10 +271,18 @@ func addHTTPAliases() {
 	aliasText("HV", "HTTP version", urlText, line(func(m, u, v []byte) []byte { return v }))
 	aliasText("HP", "path", urlText, line(func(m, u, v []byte) []byte { return pathOrTarget(u) }))
 	aliasText("HPO", "path", urlText, line(func(m, u, v []byte) []byte { return pathOf(u) }))
-	aliasText("HQ", "query, with its question mark", urlText, line(func(m, u, v []byte) []byte {
+	query := line(func(m, u, v []byte) []byte {
 		_, _, q := splitTarget(u)
 		return q
-	}))
+	})
+	aliasIndex["HQ"] = &aliasSpec{Keyword{Name: "HQ", Phases: phaseStream, Out: "string", Help: "query, with its question mark; nothing where there is none", Section: "log-format"},
+		func(c *Compiler, p *model.FormatPart, phase Phase) formatPart {
+			return func(dst []byte, tx *Tx) []byte {
+				dst = quoteIf(dst, p.Quote)
+				start := len(dst)
+				return quoteIf(urlText.apply(query(dst, tx), start, p.Escape), p.Quote)
+			}
+		}}
 	aliasRaw("ST", "status", func(dst []byte, tx *Tx) []byte {
 		if tx.Log.Status <= 0 {
 			return append(dst, "-1"...)

@@ -55,6 +55,10 @@ func (c *Compiler) formatAlias(p *model.FormatPart, phase Phase) formatPart {
 		c.unknown(p.Pos, "log-format alias", "%"+p.Alias, names)
 		return nil
 	}
+	switch p.Alias {
+	case "bi", "bp", "si", "sp":
+		c.ServerAddrs = true
+	}
 	return a.build(c, p, phase)
 }
 

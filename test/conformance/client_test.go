@@ -111,3 +111,26 @@ func countAnswers(s string, head bool) int {
 		n++
 	}
 }
+
+// request is one exchange with a frontend.
+func (d *director) request(fe int, data string) string {
+	c, err := net.Dial("tcp", d.fes[fe-1])
+	if err != nil {
+		return err.Error()
+	}
+	answer, fate := exchange(c, data, patience)
+	return answer + "[" + fate + "]"
+}
+
+// halfClosed sends data, closes that direction, and reads to the end.
+func (d *director) halfClosed(fe int, data string) string {
+	c, err := net.Dial("tcp", d.fes[fe-1])
+	if err != nil {
+		return err.Error()
+	}
+	defer c.Close()
+	io.WriteString(c, data)
+	c.(*net.TCPConn).CloseWrite()
+	answer, fate := read(c, data, patience)
+	return answer + "[" + fate + "]"
+}

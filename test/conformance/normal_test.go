@@ -74,6 +74,10 @@ func sortFields(lines []string) {
 
 var (
 	logHead  = regexp.MustCompile(`^<(\d+)>.*?\[\d+\]: `)
+	logISO   = regexp.MustCompile(`\d{4}-\d\d-\d\dT[\d:.+]+ (\S+ \S+) \d+ `)
+	logCLF   = regexp.MustCompile(`\[\d+/\w+/[\d:]+ \+0000\]`)
+	clfTail  = regexp.MustCompile(`" (\d{3}) \d+ "" "" \d+ \d+ ("\S+" "\S+" "\S+") \d+ \d+ \d+ \d+ \d+`)
+	connFrom = regexp.MustCompile(`Connect from (\S+):\d+ to`)
 	logTime  = regexp.MustCompile(`\[\d+/\w+/\d+:[\d:.]+\]`)
 	logPort  = regexp.MustCompile(`([\d.]+|[0-9a-f]*:[0-9a-f:]+):\d+ \[`)
 	timers5  = regexp.MustCompile(` (-?\d+)/(-?\d+)/(-?\d+)/(-?\d+)/(\+?-?\d+) `)
@@ -88,6 +92,10 @@ var (
 func (d *director) logLine(s string) string {
 	s = d.names.Replace(strings.TrimRight(s, "\n"))
 	s = logHead.ReplaceAllString(s, "<$1> ")
+	s = logISO.ReplaceAllString(s, "date $1 pid ")
+	s = logCLF.ReplaceAllString(s, "[date]")
+	s = clfTail.ReplaceAllString(s, `" $1 bytes "" "" port ms $2 n n n n n`)
+	s = connFrom.ReplaceAllString(s, "Connect from $1:port to")
 	s = logPort.ReplaceAllString(s, "$1:port [")
 	s = logTime.ReplaceAllString(s, "[date]")
 	timer := func(m string) string {

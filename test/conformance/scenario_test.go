@@ -119,6 +119,10 @@ func (sc *scenario) compare(t *testing.T) []string {
 	for i := range sc.steps {
 		s := &sc.steps[i]
 		got := s.both(pair)
+		if pair[0].hasExited() || pair[1].hasExited() {
+			return append(diffs, fmt.Sprintf("step %d: %s\nHAProxy (ended: %t) says: %s\nevenkeel (ended: %t) says: %s\n",
+				i+1, s.title(), pair[0].hasExited(), pair[0].stderr, pair[1].hasExited(), pair[1].stderr))
+		}
 		if got[0].String() == got[1].String() {
 			continue
 		}
@@ -127,9 +131,6 @@ func (sc *scenario) compare(t *testing.T) []string {
 			continue
 		}
 		text := fmt.Sprintf("step %d: %s\n", i+1, s.title())
-		if pair[1].hasExited() || pair[0].hasExited() {
-			text += fmt.Sprintf("HAProxy says: %s\nevenkeel says: %s\n", pair[0].stderr, pair[1].stderr)
-		}
 		diffs = append(diffs, text+difference(got[0], got[1]))
 	}
 	return diffs
