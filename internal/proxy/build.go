@@ -135,6 +135,11 @@ func (b *builder) pages(errs map[int]model.ErrorReply) map[int]*page {
 				b.diags.Errorf(e.Pos, "error file %q for status %d: %v", e.File, status, err)
 				continue
 			}
+			if p.announced >= 0 && p.announced != len(p.body) {
+				b.diags.Errorf(e.Pos, "error file %q for status %d: payload size does not match the announced content-length (%d != %d); write %d, or leave the header out",
+					e.File, status, len(p.body), p.announced, len(p.body))
+				continue
+			}
 			if p.status == 0 {
 				p.status = status
 			}

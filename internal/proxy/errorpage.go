@@ -10,13 +10,14 @@ import (
 
 // page is a ready response: what is sent when no server's answer is.
 type page struct {
-	status int
-	logged int // the status that the log shows, if it is another one
-	reason string
-	old    bool // HTTP/1.0
-	fields []message.Field
-	body   []byte
-	silent bool // an empty error file: close without a word
+	status    int
+	logged    int // the status that the log shows, if it is another one
+	reason    string
+	old       bool // HTTP/1.0
+	fields    []message.Field
+	body      []byte
+	silent    bool // an empty error file: close without a word
+	announced int  // Content-Length of the file it came from, -1: it had none
 }
 
 // explanations go into the body of a built-in error page.
@@ -82,7 +83,7 @@ func contentLength(n int) message.Field { return field("content-length", strconv
 // over the wire. Its framing headers are replaced by ours.
 func parsePage(raw []byte) (*page, error) {
 	if len(raw) == 0 {
-		return &page{silent: true}, nil
+		return &page{silent: true, announced: -1}, nil
 	}
 	raw = normaliseLineEnds(raw)
 	var h message.Head
@@ -93,8 +94,13 @@ func parsePage(raw []byte) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &page{status: h.Status, reason: string(h.Reason), body: raw[n:], old: h.Version < message.HTTP11}
+	p := &page{status: h.Status, reason: string(h.Reason), body: raw[n:], announced: -1, old: h.Version < message.HTTP11}
 	p.fields = append(p.fields, contentLength(len(p.body)))
+	if v, ok := h.Get(message.FieldContentLength); ok {
+		if n, err := strconv.Atoi(string(v)); err == nil {
+			p.announced = n
+		}
+	}
 	for _, f := range h.Fields {
 		switch f.ID {
 		case message.FieldContentLength, message.FieldTransferEncoding, message.FieldConnection,

@@ -271,3 +271,23 @@ func setNonblock(f *os.File) error {
 	rc.Control(func(fd uintptr) { inner = sysSetNonblock(int(fd)) })
 	return inner
 }
+
+func TestErrorFileLength(t *testing.T) {
+	for raw, bad := range map[string]bool{
+		"HTTP/1.0 503 X\r\nContent-Length: 3\r\n\r\nabc": false,
+		"HTTP/1.0 503 X\r\n\r\nabc":                      false,
+		"HTTP/1.0 503 X\nContent-Length: 4\n\nabc":       true,
+		"HTTP/1.0 503 X\r\nno end":                       true,
+	} {
+		cfg := listen(model.ModeHTTP, "127.0.0.1:1")
+		cfg.Proxies[0].Errors = map[int]model.ErrorReply{503: {Raw: []byte(raw), File: "503.http"}}
+		b, err := pool.New(cfg.Proxies[0], pool.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, d := Build(Options{Config: cfg, Pools: map[*model.Proxy]*pool.Backend{cfg.Proxies[0]: b}, Compiler: rule.NewCompiler(cfg)})
+		if d.HasErrors() != bad {
+			t.Errorf("%q: %v", raw, d)
+		}
+	}
+}
