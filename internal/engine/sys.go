@@ -183,14 +183,16 @@ func putAddrPort(sa *syscall.RawSockaddrAny, ap netip.AddrPort) uintptr {
 // putUnix fills sa with a path; a leading '@' or NUL names the abstract space.
 func putUnix(sa *syscall.RawSockaddrAny, path string) (uintptr, bool) {
 	un := (*syscall.RawSockaddrUnix)(unsafe.Pointer(sa))
-	if path == "" || len(path) >= len(un.Path) {
+	// A file's name ends with a zero, an abstract name with the address.
+	abstract := path != "" && (path[0] == '@' || path[0] == 0)
+	if path == "" || len(path) > len(un.Path) || len(path) == len(un.Path) && !abstract {
 		return 0, false
 	}
 	*un = syscall.RawSockaddrUnix{Family: syscall.AF_UNIX}
 	for i := range len(path) {
 		un.Path[i] = int8(path[i])
 	}
-	if path[0] == '@' || path[0] == 0 {
+	if abstract {
 		un.Path[0] = 0
 		return uintptr(2 + len(path)), true
 	}

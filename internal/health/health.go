@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -238,7 +239,7 @@ func place(e pool.Endpoint, addr string, port int) (network, host string, p int,
 		}
 	case "abns":
 		if addr == "" {
-			return "unix", "@" + e.Path, 0, nil
+			return "unix", "@" + e.Path + strings.Repeat("\x00", max(0, 107-len(e.Path))), 0, nil
 		}
 	}
 	host, p = addr, port

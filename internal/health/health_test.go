@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -344,7 +345,7 @@ func TestPlaces(t *testing.T) {
 		{e, "10.0.0.1", 81, "tcp", "10.0.0.1", 81},
 		{mapped, "", 81, "tcp", "2001:db8::1", 81},
 		{pool.Endpoint{Network: "unix", Path: "/s"}, "", 0, "unix", "/s", 0},
-		{pool.Endpoint{Network: "abns", Path: "s"}, "", 0, "unix", "@s", 0},
+		{pool.Endpoint{Network: "abns", Path: "s"}, "", 0, "unix", "@s" + strings.Repeat("\x00", 106), 0},
 		{pool.Endpoint{Network: "unix", Path: "/s"}, "10.0.0.1", 81, "tcp", "10.0.0.1", 81},
 	} {
 		network, host, port, err := place(x.e, x.addr, x.port)

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net/netip"
+	"strings"
 
 	"evenkeel/internal/engine"
 	"evenkeel/internal/rule"
@@ -20,6 +21,9 @@ type engineSource struct {
 	fixed     netip.AddrPort
 	header    string // usesrc hdr_ip(name)
 }
+
+// abstractName is the length of an abstract socket's whole name.
+const abstractName = 107
 
 // connect gets a connection to st.srv: an idle one or a new one.
 func (st *stream) connect() bool {
@@ -57,7 +61,8 @@ func (st *stream) dial(sni string) bool {
 		case "unix":
 			d.Path = ep.Path
 		case "abns":
-			d.Path = "@" + ep.Path
+			// As HAProxy calls abstract sockets: filled up with zeroes.
+			d.Path = "@" + ep.Path + strings.Repeat("\x00", max(0, abstractName-len(ep.Path)))
 		default:
 			st.connectFailed("address unknown", false)
 			return true

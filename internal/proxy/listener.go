@@ -80,7 +80,9 @@ func (f *Frontend) admit(ln *listener, now int64) bool {
 		rt.rate.Add(now, 1)
 		rt.rateMu.Unlock()
 	}
-	f.conns.Add(1)
+	n := f.conns.Add(1)
+	for peak := f.connsPeak.Load(); n > peak && !f.connsPeak.CompareAndSwap(peak, n); peak = f.connsPeak.Load() {
+	}
 	f.rt.conns.Add(1)
 	ln.conns.Add(1)
 	return !f.full(ln, now)

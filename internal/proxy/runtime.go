@@ -145,6 +145,7 @@ type Frontend struct {
 	index     int                              // into worker.stats
 	disabled  atomic.Bool                      // by the runtime API
 	conns     atomic.Int64                     // client connections now
+	connsPeak atomic.Int64                     // the most that there were
 	ratesSeen struct{ sess, req atomic.Int64 } // of the last event, for rules
 	rateLimit atomic.Int64                     // new connections a second, 0: no limit
 	rateMu    sync.Mutex

@@ -85,7 +85,6 @@ func (s *session) begin(remote netip.AddrPort) {
 	st := &w.stats[ln.fe.index]
 	st.conns++
 	st.cur++
-	st.max = max(st.max, st.cur)
 	st.connRate.Add(s.acceptedAt, 1)
 	st.connRateMax = max(st.connRateMax, st.connRate.Peak(s.acceptedAt))
 }

@@ -78,7 +78,6 @@ func (f *Frontend) Counters() FrontendCounters {
 			c.Responses[i] += s.responses[i]
 		}
 		c.Cur += s.cur
-		c.Max += s.max
 		c.ConnRate += s.connRate.Rate(now)
 		c.SessRate += s.sessRate.Rate(now)
 		c.ReqRate += s.reqRate.Rate(now)
@@ -88,6 +87,7 @@ func (f *Frontend) Counters() FrontendCounters {
 	})
 	mu.Lock()
 	defer mu.Unlock()
+	c.Max = f.connsPeak.Load()
 	c.MaxConn = f.maxConn.Load()
 	c.RateLimit = f.rateLimit.Load()
 	c.Disabled = f.disabled.Load()
@@ -98,11 +98,12 @@ func (f *Frontend) Counters() FrontendCounters {
 // ClearCounters resets the maxima, or with all everything that is not a
 // present state.
 func (f *Frontend) ClearCounters(all bool) {
+	f.connsPeak.Store(f.conns.Load())
 	f.rt.onLoops(func(w *worker) {
 		s := &w.stats[f.index]
-		s.max, s.connRateMax, s.sessRateMax, s.rReqMax = s.cur, 0, 0, 0
+		s.connRateMax, s.sessRateMax, s.rReqMax = 0, 0, 0
 		if all {
-			*s = feStats{cur: s.cur, max: s.cur, connRate: s.connRate, sessRate: s.sessRate, reqRate: s.reqRate}
+			*s = feStats{cur: s.cur, connRate: s.connRate, sessRate: s.sessRate, reqRate: s.reqRate}
 		}
 	})
 }

@@ -37,7 +37,7 @@ type feStats struct {
 	deniedConn, deniedSess            uint64
 	intercepted                       uint64
 	responses                         [6]uint64 // 1xx … 5xx, other
-	cur, max                          int64
+	cur                               int64
 	connRate, sessRate, reqRate       pool.FreqCounter
 	connRateMax, sessRateMax, rReqMax int
 }

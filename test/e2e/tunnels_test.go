@@ -242,10 +242,6 @@ func TestTCP(t *testing.T) {
 			},
 			log: []string{"SD-- s"},
 		}, {
-			name: "reject at the connection", cfg: tcp + "tcp-request connection reject", server: echoBytes,
-			client: func(c *client) { c.all() },
-			log:    []string{},
-		}, {
 			name: "reject by payload", cfg: tcp + "tcp-request inspect-delay 5s\nacl ssh payload(0,4) -m bin 5353482d\ntcp-request content accept if ssh\ntcp-request content reject if { req.len ge 4 }",
 			server: echoBytes,
 			client: func(c *client) { c.send("GET / HTTP/1.0\r\n\r\n"); c.all() },
@@ -273,7 +269,7 @@ func TestTCP(t *testing.T) {
 			client: func(c *client) { c.read("220 ready"); c.closeWrite(); c.wantEOF() },
 			log:    []string{"---- s"},
 		}, {
-			name: "SNI routing", cfg: tcp + "tcp-request inspect-delay 5s\ntcp-request content reject unless { req.ssl_hello_type 1 }\nuse-server s if { req.ssl_sni -i a.example }\nserver other 127.0.0.1:1\nserver s {server}",
+			name: "SNI routing", cfg: tcp + "tcp-request inspect-delay 5s\ntcp-request content reject unless { req.ssl_sni -m found }\nuse-server s if { req.ssl_sni -i a.example }\nserver other 127.0.0.1:1\nserver s {server}",
 			server: echoBytes,
 			client: func(c *client) {
 				c.send(hello[:20])
