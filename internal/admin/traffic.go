@@ -19,10 +19,10 @@ func trafficCommands() []Command {
 		{Words: []string{"disable", "frontend"}, Args: "<frontend>", Level: admin, Help: "temporarily disable specific frontend", Run: func(c *Call) {
 			if f := c.frontend(c.Arg(0)); f != nil {
 				switch s := f.Snapshot(c.Source.Now()); {
-				case s.Status == FrontendStopped:
-					c.Note("Frontend was previously shut down, cannot disable.")
 				case s.Disabled:
 					c.Note("All sockets are already disabled.")
+				case s.Status == FrontendStopped:
+					c.Note("Frontend was previously shut down, cannot disable.")
 				default:
 					c.result(f.Disable())
 				}

@@ -2,6 +2,7 @@ package node
 
 import (
 	"crypto/tls"
+	"evenkeel/internal/accesslog"
 	"os"
 	"runtime"
 	"syscall"
@@ -88,7 +89,7 @@ func (v source) Proxies() []admin.Proxy {
 	for _, p := range v.s.cfg.Proxies {
 		ap := admin.Proxy{Name: p.Name, ID: p.ID, Backend: v.s.byModel[p]}
 		if f := fes[p.Name]; f != nil && f.Model() == p {
-			ap.Frontend = frontend{f}
+			ap.Frontend = frontend{f, v.s.event}
 		}
 		all = append(all, ap)
 	}
@@ -96,7 +97,10 @@ func (v source) Proxies() []admin.Proxy {
 }
 
 // frontend is one frontend for the runtime API.
-type frontend struct{ f *proxy.Frontend }
+type frontend struct {
+	f     *proxy.Frontend
+	event func(p *model.Proxy, level int, text string)
+}
 
 func (v frontend) Snapshot(int64) admin.FrontendSnapshot {
 	c := v.f.Counters()
@@ -123,9 +127,19 @@ func (v frontend) Snapshot(int64) admin.FrontendSnapshot {
 	return snap
 }
 
-func (v frontend) SetMaxConn(n int)       { v.f.SetMaxConn(n) }
-func (v frontend) Disable() error         { v.f.SetDisabled(true); return nil }
-func (v frontend) Enable() error          { v.f.SetDisabled(false); return nil }
+func (v frontend) SetMaxConn(n int) { v.f.SetMaxConn(n) }
+func (v frontend) Disable() error {
+	v.f.SetDisabled(true)
+	v.event(v.f.Model(), accesslog.Warning, "Paused proxy "+v.f.Name()+".")
+	return nil
+}
+
+func (v frontend) Enable() error {
+	v.f.SetDisabled(false)
+	v.event(v.f.Model(), accesslog.Warning, "Resumed proxy "+v.f.Name()+".")
+	return nil
+}
+
 func (v frontend) Shutdown() error        { v.f.SetDisabled(true); return nil }
 func (v frontend) ClearCounters(all bool) { v.f.ClearCounters(all) }
 

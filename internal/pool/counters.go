@@ -13,6 +13,7 @@ type counts struct {
 	errInternal, rewrites   int64
 	http                    [6]int64 // by hundreds, 0: other
 	requests                int64
+	answers                 int64 // those with a status
 	hana                    int64
 	connects, reuses        int64
 	cacheLookups, cacheHits int64
@@ -94,8 +95,13 @@ func (s *Server) Finish(r *Result) {
 	now := b.clock(r.Now)
 	b.mu.Lock()
 	s.drop()
-	s.counts.finish(r, now)
 	b.counts.finish(r, now)
+	if answer := *r; r.Own {
+		answer.Status = 0
+		s.counts.finish(&answer, now)
+	} else {
+		s.counts.finish(r, now)
+	}
 	b.ended(r)
 	slow := r.Hana != HanaNone && s.Model.Observe != "" && s.observe(r.Hana)
 	b.dequeueAndUnlock(s, now)
@@ -152,6 +158,7 @@ func (c *counts) finish(r *Result, now int64) {
 			class = 0
 		}
 		c.http[class]++
+		c.answers++
 		c.reqRate.Add(now, 1)
 		c.reqRateMost = max(c.reqRateMost, c.reqRate.curr)
 	}

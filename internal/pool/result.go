@@ -3,8 +3,11 @@ package pool
 // Result is how a transaction ended, for the counters of its server and
 // backend. Times are milliseconds, -1: not reached.
 type Result struct {
-	Now               int64 // loop clock, nanoseconds; 0: Options.Now is asked
-	Status            int   // HTTP status of the answer, 0: none (TCP)
+	Now    int64 // loop clock, nanoseconds; 0: Options.Now is asked
+	Status int   // HTTP status of the answer, 0: none (TCP)
+	// Own: the status is that of a message of ours. The backend counts it, the
+	// server does not.
+	Own               bool
 	BytesIn, BytesOut int64 // request and response bytes
 	Tw, Tc, Tr, Tt    int
 	Err               ErrKind

@@ -191,8 +191,10 @@ func (b *Backend) Snapshot(now int64) Snapshot {
 
 func (s *Server) snapshot(now int64, r root) ServerSnapshot {
 	b := s.Backend
+	counters := s.counts.snapshot(now)
+	counters.Requests = s.counts.answers // a request counts once it is answered
 	out := ServerSnapshot{
-		Name: s.Name, ID: s.ID, Counters: s.counts.snapshot(now),
+		Name: s.Name, ID: s.ID, Counters: counters,
 		Status: s.status(r), Oper: s.oper, Admin: s.admin,
 		SessLimit: s.maxConn, Limit: s.node.Limit, MinConn: s.minConn,
 		Weight: b.table.User(s.eweight), UserWeight: s.uweight, InitialWeight: s.iweight,

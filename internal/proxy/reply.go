@@ -102,6 +102,10 @@ func (st *stream) startReply() {
 		st.cut()
 		return
 	}
+	st.status, st.ownReply = p.status, true
+	if p.logged != 0 {
+		st.status = p.logged
+	}
 	st.releaseSlot()
 	st.w.loop.Disarm(&st.timer)
 	st.w.loop.Disarm(&st.s.timer)
@@ -289,7 +293,7 @@ func (st *stream) result() pool.Result {
 	}
 	now := st.w.loop.Now()
 	return pool.Result{
-		Now: now, Status: status, BytesIn: st.bytesIn, BytesOut: st.bytesOut,
+		Now: now, Status: status, Own: st.ownReply, BytesIn: st.bytesIn, BytesOut: st.bytesOut,
 		Tw: span(st.requestAt, st.queueAt), Tc: span(st.queueAt, st.connectAt), Tr: span(st.connectAt, st.firstAt),
 		Tt: span(st.acceptAt, now), Err: st.errKind, Hana: st.hana, Retries: st.retries,
 		Redispatched: st.redispatched, Connect: st.connectAt > 0 && !st.reused, Reuse: st.reused, Session: st.beSession,

@@ -136,6 +136,7 @@ type exchange struct {
 	monitor         bool // answered by monitor-uri or monitor-net
 	badLine         bool // the request was not understood
 	cutShort        bool
+	ownReply        bool // the answer is not a server's
 	clientEOF       bool
 	serverEOF       bool
 	upgraded        bool // a tunnel that began as HTTP
