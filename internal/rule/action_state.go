@@ -261,6 +261,7 @@ func (c *Compiler) editPattern(a *model.ActionPattern, r *model.Rule, phase Phas
 		c.Diagnostics.Errorf(r.Pos, "pattern file <%s> cannot be used: %v", a.File, err)
 		return nil
 	}
+	c.Patterns.usedAt(ref, r.Pos)
 	key, value := c.Format(a.Key, phase), c.Format(a.Value, phase)
 	var edit func(k, v string)
 	switch a.Op {

@@ -324,6 +324,7 @@ func (c *Compiler) fileMatcher(f model.Pattern, spec *matchSpec, opts matchOptio
 		c.Diagnostics.Errorf(f.Pos, "pattern file <%s> cannot be used: %v", f.Text, err)
 		return nil
 	}
+	c.Patterns.usedAt(ref, f.Pos)
 	m, err := ref.use(spec, opts)
 	if err != nil {
 		var pe *patternError

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"evenkeel/internal/model"
 )
 
 // PatternSet holds the pattern files, maps and inline lists of a
@@ -127,6 +129,20 @@ func (s *PatternSet) file(name string, isMap bool, load func() ([]PatternEntry, 
 	s.byFile[name] = r
 	s.refs = append(s.refs, r)
 	return r, nil
+}
+
+// usedAt notes the first place that uses a file's list.
+func (s *PatternSet) usedAt(r *PatternRef, pos model.Pos) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.Name != "" || pos.File == "" {
+		return
+	}
+	kind := "acl"
+	if r.isMap {
+		kind = "map"
+	}
+	r.Name = fmt.Sprintf("pattern loaded from file '%s' used by %s at file '%s' line %d", r.File, kind, pos.File, pos.Line)
 }
 
 // inline adds a list written in the configuration; id -1 takes a free one.

@@ -78,11 +78,39 @@ func isHost(s string) bool {
 	return true
 }
 
+// expandAddr puts the values of environment variables into an address: there,
+// and only there, HAProxy does so outside of quotes as well.
+func (p *parser) expandAddr(s string) string {
+	if !strings.Contains(s, "$") {
+		return s
+	}
+	var out strings.Builder
+	for {
+		text, rest, found := strings.Cut(s, "$")
+		out.WriteString(text)
+		if !found {
+			return out.String()
+		}
+		rest, braced := strings.CutPrefix(rest, "{")
+		n := 0
+		for n < len(rest) && (isAlpha(rest[n]) || isDigit(rest[n]) || rest[n] == '_') {
+			n++
+		}
+		if n > 0 {
+			value, _ := p.env.get(rest[:n])
+			out.WriteString(value)
+		}
+		if s = rest[n:]; braced {
+			s = strings.TrimPrefix(s, "}")
+		}
+	}
+}
+
 // listenAddrs reads the comma-separated addresses of a bind line.
 func (p *parser) listenAddrs(keyword string, w word) ([]model.ListenAddr, bool) {
 	var out []model.ListenAddr
 	off := 0
-	for _, part := range strings.Split(w.Text, ",") {
+	for _, part := range strings.Split(p.expandAddr(w.Text), ",") {
 		a, ok := p.listenAddr(keyword, part, w.from(min(off, len(w.Text))))
 		if !ok {
 			return nil, false
@@ -160,7 +188,7 @@ func (p *parser) listenAddr(keyword, s string, at word) (model.ListenAddr, bool)
 
 // serverAddr reads where a server listens.
 func (p *parser) serverAddr(w word) (model.ServerAddr, bool) {
-	s := w.Text
+	s := p.expandAddr(w.Text)
 	a := model.ServerAddr{}
 	bad := func(cure, format string, args ...any) (model.ServerAddr, bool) {
 		p.errorf(w.Pos, cure, format, args...)

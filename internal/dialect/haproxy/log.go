@@ -151,7 +151,7 @@ func sampleRanges(s string, size int) bool {
 
 // logAddress reads where a log line goes: UDP by default.
 func (p *parser) logAddress(w word, t *model.LogTarget) bool {
-	s := w.Text
+	s := p.expandAddr(w.Text)
 	switch {
 	case s == "stdout" || s == "stderr":
 		t.Network = s
