@@ -259,6 +259,7 @@ func (l *Loop) Run() error {
 	if err := l.pin(); err != nil {
 		return err
 	}
+	batchScheduling()
 	for !l.stop.Load() {
 		n, err := l.poll()
 		if err != nil {
