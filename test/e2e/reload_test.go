@@ -153,6 +153,7 @@ func (d *director) pid() int {
 // TestReloads: twenty reloads and five take-overs under load cost no request,
 // no connection and no idle connection.
 func TestReloads(t *testing.T) {
+	t.Parallel()
 	o := serve(t, hello)
 	addr := freeAddr(t)
 	cfg := fmt.Sprintf("listen web\n    bind %s\n    no log\n    server s1 %s\n    server s2 %s\n", addr, o.addr, o.addr)
@@ -189,6 +190,7 @@ func TestReloads(t *testing.T) {
 
 // TestTakeOvers: the same without a master.
 func TestTakeOvers(t *testing.T) {
+	t.Parallel()
 	o := serve(t, hello)
 	addr := freeAddr(t)
 	d := start(t, evenkeel, fmt.Sprintf("listen web\n    bind %s\n    no log\n    server s1 %s\n", addr, o.addr))
@@ -217,6 +219,7 @@ func TestTakeOvers(t *testing.T) {
 // TestKills: a killed worker costs what it had in its hands, and nobody is
 // refused.
 func TestKills(t *testing.T) {
+	t.Parallel()
 	o := serve(t, hello)
 	addr := freeAddr(t)
 	d := start(t, evenkeel, fmt.Sprintf("listen web\n    bind %s\n    no log\n    server s1 %s\n", addr, o.addr), withArgs("-W"))

@@ -11,6 +11,7 @@ import (
 // TestRuntimeUnderLoad: servers are taken out, brought back and re-weighted
 // while requests come; none fails.
 func TestRuntimeUnderLoad(t *testing.T) {
+	t.Parallel()
 	a, b := serve(t, hello), serve(t, hello)
 	addr := freeAddr(t)
 	d := start(t, evenkeel, fmt.Sprintf("listen web\n    bind %s\n    no log\n    balance roundrobin\n    server a %s\n    server b %s\n", addr, a.addr, b.addr))
