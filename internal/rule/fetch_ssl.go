@@ -8,6 +8,7 @@ import (
 	"encoding/asn1"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -73,7 +74,7 @@ func init() {
 	addFetches("TLS", []FetchSpec{
 		{Name: "ssl_c_used", Out: KindBool, Phases: phaseClient, Help: "the client presented a certificate, now or when the session began", build: fixed(func(tx *Tx) (Value, bool) {
 			st := clientTLS(tx)
-			return Bool(st != nil && len(st.PeerCertificates) > 0), true
+			return Bool(st != nil && len(st.PeerCertificates) > 0), st != nil
 		})},
 		{Name: "ssl_c_verify", Out: KindInt, Phases: phaseClient, Help: "OpenSSL's number for the client certificate's verification, 0 if it is good", build: fixed(func(tx *Tx) (Value, bool) {
 			if clientTLS(tx) == nil {
@@ -255,7 +256,7 @@ func distinguishedName(tx *Tx, raw []byte, a []string) (Value, bool) {
 				name = e.Type.String()
 			}
 			val := fmt.Sprint(e.Value)
-			if len(a) > 0 && a[0] == name {
+			if len(a) > 0 && strings.EqualFold(a[0], name) {
 				picked = append(picked, val)
 			}
 			all = append(all, '/')

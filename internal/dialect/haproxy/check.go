@@ -490,25 +490,9 @@ func (p *parser) stepHTTPSend(w []word, s *model.CheckStep) bool {
 // stepExpect reads what follows `expect`.
 func (p *parser) stepExpect(at word, w []word, s *model.CheckStep, isHTTP bool) bool {
 	s.Kind = model.StepExpect
-	i := 0
-	for ; i < len(w); i += 2 {
-		field := map[string]*string{"comment": &s.Comment, "ok-status": &s.OKStatus, "error-status": &s.ErrorStatus, "tout-status": &s.TimeoutStatus}[w[i].Text]
-		isOption := field != nil || contains([]string{"min-recv", "on-success", "on-error", "status-code"}, w[i].Text)
-		if !isOption {
-			break
-		}
-		if i+1 >= len(w) {
-			p.errorf(w[i].Pos, "", "'expect' : '%s' expects a value", w[i].Text)
-			return false
-		}
-		if field != nil {
-			*field = w[i+1].Text
-			if w[i].Text != "comment" && !p.checkStatus(w[i], w[i+1]) {
-				return false
-			}
-		} else if !p.expectOption(w[i].Text, w[i+1], s) {
-			return false
-		}
+	i, ok := p.expectOptions(w, s)
+	if !ok {
+		return false
 	}
 	for i < len(w) && strings.HasPrefix(w[i].Text, "!") {
 		s.Negate = !s.Negate
@@ -524,6 +508,33 @@ func (p *parser) stepExpect(at word, w []word, s *model.CheckStep, isHTTP bool) 
 		return false
 	}
 	return p.expectMatch(w[i:], s, isHTTP)
+}
+
+// expectOptions reads options, which stand before the match or behind its
+// pattern, and says how many words they take.
+func (p *parser) expectOptions(w []word, s *model.CheckStep) (n int, ok bool) {
+	for ; n < len(w); n += 2 {
+		name := w[n].Text
+		field := map[string]*string{"comment": &s.Comment, "ok-status": &s.OKStatus, "error-status": &s.ErrorStatus, "tout-status": &s.TimeoutStatus}[name]
+		if field == nil && !contains([]string{"min-recv", "on-success", "on-error", "status-code"}, name) {
+			return n, true
+		}
+		if n+1 >= len(w) {
+			p.errorf(w[n].Pos, "", "'expect' : '%s' expects a value", name)
+			return n, false
+		}
+		if field == nil {
+			if !p.expectOption(name, w[n+1], s) {
+				return n, false
+			}
+			continue
+		}
+		*field = w[n+1].Text
+		if name != "comment" && !p.checkStatus(w[n], w[n+1]) {
+			return n, false
+		}
+	}
+	return n, true
 }
 
 func (p *parser) checkStatus(name, v word) bool {
@@ -595,6 +606,10 @@ func (p *parser) expectMatch(w []word, s *model.CheckStep, isHTTP bool) bool {
 		ok = p.checkRegex("expect "+m, v)
 	}
 	if ok && len(w) > 2 {
+		n, good := p.expectOptions(w[2:], s)
+		if !good || 2+n == len(w) {
+			return good
+		}
 		// The rest is ignored by HAProxy; it is nearly always an unquoted space.
 		p.warnf(w[2].Pos, "put the pattern in double quotes", "'expect %s' takes one pattern: '%s' and what follows is ignored", m, w[2].Text)
 	}

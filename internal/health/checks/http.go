@@ -38,7 +38,7 @@ func buildHTTP(s *Script, c *model.Check, e *Env) error {
 				sends++
 			}
 			expects++
-			st, err = httpExpectStep(m, e)
+			st, err = httpExpectStep(m, about, e)
 		default:
 			err = fmt.Errorf("%s: variables cannot be used in checks", m.Pos)
 		}
@@ -151,6 +151,7 @@ const (
 
 // httpExpect judges a response.
 type httpExpect struct {
+	comment string
 	kind    httpPart
 	match   func(r *response) bool
 	negate  bool
@@ -223,12 +224,15 @@ func (h *httpExpect) judge(x *exchange) *Result {
 		out.Info = "HTTP content check could not find a response body"
 	default:
 		out.Info = "HTTP content check did not match"
+		if h.comment != "" {
+			out.Info += " comment: " + h.comment
+		}
 	}
 	return out
 }
 
-func httpExpectStep(m *model.CheckStep, e *Env) (step, error) {
-	h := &httpExpect{negate: m.Negate, minRecv: m.MinRecv}
+func httpExpectStep(m *model.CheckStep, comment string, e *Env) (step, error) {
+	h := &httpExpect{comment: comment, negate: m.Negate, minRecv: m.MinRecv}
 	pattern := m.Pattern
 	if f, err := e.format(m.PatternFormat); err != nil {
 		return nil, err
