@@ -331,3 +331,26 @@ func TestSocketAddresses(t *testing.T) {
 		}
 	}
 }
+
+func TestEventRate(t *testing.T) {
+	var r eventRate
+	now := int64(1e9)
+	r.add(now, 1) // the first window ends at once
+	for i := range 10 {
+		r.add(now+int64(i+1)*rateWindow/10, busyEvents/10+1)
+	}
+	if !r.busy {
+		t.Error("not busy after more than enough events in a window")
+	}
+	now += rateWindow
+	for i := range 10 {
+		r.add(now+int64(i+1)*rateWindow/10, 1) // one client that waits for each answer
+	}
+	if r.busy {
+		t.Error("busy after few events in a window")
+	}
+	r.add(now+10*rateWindow, busyEvents)
+	if r.busy {
+		t.Error("busy after a burst at the end of a long silence")
+	}
+}

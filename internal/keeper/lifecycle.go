@@ -14,18 +14,19 @@ import (
 // Back-off of a worker that dies again and again within its first second.
 const (
 	quickLife   = time.Second
+	quickFree   = 12 // quick deaths in a row that are answered at once
 	backoffUnit = 100 * time.Millisecond
 	backoffMax  = 5 * time.Second
 )
 
 // backoff is how long to wait before the next start after n quick deaths in
-// a row. The first three are answered at once: clients wait in the socket's
+// a row. The first ones are answered at once: clients wait in the socket's
 // queue, and a start costs a few milliseconds.
 func backoff(n int) time.Duration {
-	if n <= 3 {
+	if n <= quickFree {
 		return 0
 	}
-	return min(backoffUnit<<min(n-4, 10), backoffMax)
+	return min(backoffUnit<<min(n-quickFree-1, 10), backoffMax)
 }
 
 func (k *Keeper) startWorker(recovery bool) {

@@ -458,7 +458,8 @@ func TestSystemdIsTold(t *testing.T) {
 
 func TestBackoff(t *testing.T) {
 	for n, want := range map[int]time.Duration{
-		0: 0, 3: 0, 4: 100 * time.Millisecond, 5: 200 * time.Millisecond, 9: 3200 * time.Millisecond, 10: 5 * time.Second, 1000: 5 * time.Second,
+		0: 0, quickFree: 0, quickFree + 1: 100 * time.Millisecond, quickFree + 2: 200 * time.Millisecond,
+		quickFree + 6: 3200 * time.Millisecond, quickFree + 7: 5 * time.Second, 1000: 5 * time.Second,
 	} {
 		if got := backoff(n); got != want {
 			t.Errorf("after %d quick deaths: %v, want %v", n, got, want)
