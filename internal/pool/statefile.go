@@ -145,9 +145,6 @@ func (b *Backend) loadLine(s *Server, f []string, now int64) error {
 	if port, err := strconv.Atoi(f[18]); err == nil && port > 0 && port < 1<<16 && s.endpoint.Network == "tcp" && !s.endpoint.PortMapped && s.endpoint.Addr.IsValid() {
 		s.endpoint.Addr = netip.AddrPortFrom(s.endpoint.Addr.Addr(), uint16(port))
 	}
-	if !s.check.configured && st.Oper == Running {
-		st.Check.Health = s.check.rise + s.check.fall - 1
-	}
 	s.load(&st, now)
 	return nil
 }

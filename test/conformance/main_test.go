@@ -18,7 +18,7 @@ var ours string
 func TestMain(m *testing.M) {
 	flag.Parse()
 	// Scenarios mostly wait: for time-outs, and for answers that must not come.
-	flag.Set("test.parallel", "12")
+	flag.Set("test.parallel", "20")
 	code, err := build(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -84,7 +84,9 @@ var (
 	timers3  = regexp.MustCompile(` (-?\d+)/(-?\d+)/(\+?-?\d+) `)
 	logBytes = regexp.MustCompile(`( [\d-]+) \+?\d+( [^ ]+ [^ ]+ [-\w]{4} )`)
 	tcpBytes = regexp.MustCompile(`(n|-1) \+?\d+( [-\w]{2,4} \d)`)
-	checkMs  = regexp.MustCompile(`check duration: \d+ms`)
+	// Since 2.8 HAProxy gives the reason, and evenkeel does.
+	handshake = regexp.MustCompile(`SSL handshake failure \(.*\)`)
+	checkMs   = regexp.MustCompile(`check duration: \d+ms`)
 )
 
 // logLine makes a log line comparable: dates, ports, durations and byte counts
@@ -110,6 +112,7 @@ func (d *director) logLine(s string) string {
 		}
 		return " " + strings.Join(parts, "/") + " "
 	}
+	s = handshake.ReplaceAllString(s, "SSL handshake failure")
 	loc, bytes := timers5.FindStringIndex(s), logBytes
 	if tcp := timers3.FindStringIndex(s); tcp != nil && (loc == nil || tcp[0] < loc[0]) {
 		loc, bytes = tcp, tcpBytes

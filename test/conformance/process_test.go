@@ -35,7 +35,7 @@ func run(t *testing.T, env []string, program string, args ...string) (out string
 // HAProxy 3.0 that 2.6 does not know (strstr, enabled).
 func TestConditions(t *testing.T) {
 	needPeer(t)
-	for _, c := range []string{"true", "false", "1", "0", "2", "feature(OPENSSL)", "feature(QUIC)", "feature(NOSUCH)", "feature(THREAD)", 
+	for _, c := range []string{"true", "false", "1", "0", "2", "feature(OPENSSL)", "feature(QUIC)", "feature(NOSUCH)", "feature(THREAD)",
 		"version_atleast(2.4-dev0)", "version_atleast(1.8)", "version_atleast(99.0)", "version_before(99.0)", "version_before(2.0)", "defined(HOME)", "defined(NOSUCHVAR)", "streq(a,a)", "streq(a,b)", "strneq(a,b)", "strneq(a,a)",
 		"!defined(NOSUCHVAR)", "true && false", "true || false", "(true || false) && true", "!true", "!(true && false)", "streq(\"$HOME\",\"$HOME\")", "streq($HOME,/root)", "openssl_version_atleast(1.1.1)", "openssl_version_before(1.0.0)", "ssllib_name_startswith(OpenSSL)",
 		"nosuch(1)", "streq(a", "true true", "&& true", "true &&", "(true"} {

@@ -87,6 +87,7 @@ const attempts = 2
 // runAll runs the scenarios beside each other.
 func runAll(t *testing.T, list []scenario) {
 	needPeer(t)
+	t.Parallel()
 	for _, sc := range list {
 		t.Run(sc.name, func(t *testing.T) {
 			t.Parallel()
@@ -166,8 +167,11 @@ func (s *step) both(pair [2]*director) [2]seen {
 	}
 	wg.Wait()
 	limit := 150 * time.Millisecond
-	if s.logs > 0 {
+	switch {
+	case s.logs > 0:
 		limit = 8 * time.Second
+	case s.cli != "":
+		limit = 40 * time.Millisecond // lines come before the answer
 	}
 	lines := pair[0].log.take(s.logs, limit, 60*time.Millisecond)
 	if s.logs == 0 && len(lines) > 0 {
