@@ -159,7 +159,7 @@ type crowd struct{}
 func (s crowd) run(ctx context.Context, b *bench, r *result) error {
 	var proxies [2]*proxy
 	for i := range proxies {
-		p, err := b.startProxy(i, r.Name, proxyConfig{threads: 1, defaults: []string{"option http-server-close"}}, b.cpu(proxyCPU))
+		p, err := b.startProxy(i, r.Name, proxyConfig{threads: 1}, b.cpu(proxyCPU))
 		if err != nil {
 			return err
 		}

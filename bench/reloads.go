@@ -92,7 +92,6 @@ func (c change) load(ctx context.Context, b *bench, which int, name string, clos
 	config := proxyConfig{threads: 1}
 	args := []string{"-conns", fmt.Sprint(reloadConns)}
 	if closing {
-		config.defaults = []string{"option http-server-close"}
 		args = append(args, "-close")
 	}
 	p, err := b.startProxy(which, name, config, -1, c.args...)
