@@ -126,6 +126,9 @@ func (p *parser) criterion(t *model.Test, w word) error {
 }
 
 func checkCriterion(name string, pos model.Pos) error {
+	if spec, ok := rule.LookupFetch(name); ok && spec.Refused != "" {
+		return notYet("fetch method", name, pos)
+	}
 	if _, _, ok := rule.LookupACL(name); ok {
 		return nil
 	}

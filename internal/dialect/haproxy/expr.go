@@ -264,7 +264,10 @@ func isConverter(name string) bool {
 }
 
 func checkFetch(name string, pos model.Pos) error {
-	if _, ok := rule.LookupFetch(name); ok {
+	if spec, ok := rule.LookupFetch(name); ok {
+		if spec.Refused != "" {
+			return notYet("fetch method", name, pos)
+		}
 		return nil
 	}
 	if fetch, match, ok := rule.LookupACL(name); ok {
@@ -275,17 +278,25 @@ func checkFetch(name string, pos model.Pos) error {
 }
 
 func checkConverter(name string, pos model.Pos) error {
-	if _, ok := rule.LookupConverter(name); ok {
+	if spec, ok := rule.LookupConverter(name); ok {
+		if spec.Refused != "" {
+			return notYet("converter", name, pos)
+		}
 		return nil
 	}
 	return unknownName("converter", name, pos, laterConverters, rule.Converters())
+}
+
+// notYet refuses what HAProxy knows and is not built here.
+func notYet(what, name string, pos model.Pos) error {
+	return wrong(pos, "take it out for now; 'evenkeel keywords haproxy' lists what can be used", "%s '%s' is not supported yet", what, name)
 }
 
 // unknownName reports a keyword that is in no table: one that HAProxy knows
 // is not built yet, all others have a neighbour that may have been meant.
 func unknownName(what, name string, pos model.Pos, later string, known []rule.Keyword) error {
 	if knownName(later, name) {
-		return wrong(pos, "take it out for now; 'evenkeel keywords haproxy' lists what can be used", "%s '%s' is not supported yet", what, name)
+		return notYet(what, name, pos)
 	}
 	var names []string
 	for _, k := range known {
