@@ -166,20 +166,21 @@ func (s *step) both(pair [2]*director) [2]seen {
 		}()
 	}
 	wg.Wait()
+	logs := s.logs // steps are shared by scenarios that run beside each other
 	limit := 150 * time.Millisecond
 	switch {
-	case s.logs > 0:
+	case logs > 0:
 		limit = 8 * time.Second
 	case s.cli != "":
 		limit = 40 * time.Millisecond // lines come before the answer
 	}
-	lines := pair[0].log.take(s.logs, limit, 60*time.Millisecond)
-	if s.logs == 0 && len(lines) > 0 {
-		s.logs = len(lines)
+	lines := pair[0].log.take(logs, limit, 60*time.Millisecond)
+	if logs == 0 && len(lines) > 0 {
+		logs = len(lines)
 	}
 	got[0].logs = pair[0].normalLogs(lines)
 	limit = 1500 * time.Millisecond
-	if s.logs > 0 {
+	if logs > 0 {
 		limit = 4 * time.Second
 	}
 	got[1].logs = pair[1].normalLogs(pair[1].log.take(len(lines), limit, 60*time.Millisecond))
