@@ -48,7 +48,13 @@ func (sc *serverConn) drop() {
 		sc.owner = nil
 	}
 	sc.rest()
-	sc.conn.Close()
+	if sc.conn.ReadClosed() || sc.conn.Pending() > 0 {
+		sc.conn.Close()
+	} else {
+		// Whoever closes first keeps the port in TIME_WAIT: a reset spares it,
+		// and a busy proxy would run out of ports to its servers.
+		sc.conn.Reset()
+	}
 	sc.conn = nil
 }
 
