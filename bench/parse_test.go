@@ -2,6 +2,7 @@ package main
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 )
@@ -186,5 +187,19 @@ func TestInsertBetween(t *testing.T) {
 		if got := insertBetween(tc.old, "new\n"); got != tc.want {
 			t.Errorf("%q: %q, want %q", tc.old, got, tc.want)
 		}
+	}
+}
+
+// A table that hides what was missed would be worth nothing.
+func TestMarkdownNamesLimitsNotKept(t *testing.T) {
+	r := &result{Title: "t", Limits: []limit{{"good", 1, 1}, {"bad", 2, 1}}}
+	text := markdown(nil, []*result{r, {Title: "u", Failed: "why"}})
+	for _, want := range []string{"- t: bad: 2, at most 1\n", "- u: did not end: why\n"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in %s", want, text)
+		}
+	}
+	if strings.Contains(text, "good") || strings.Contains(text, "None.") {
+		t.Errorf("kept limits listed: %s", text)
 	}
 }

@@ -219,7 +219,29 @@ func markdown(programs []program, results []*result) string {
 			fmt.Fprintf(&w, "| %s | %s | %s |\n", x.What, x.HAProxy, x.Evenkeel)
 		}
 	}
+	notKept(&w, results)
 	return w.String()
+}
+
+// notKept lists what a reader would otherwise have to find in the tables.
+func notKept(w io.Writer, results []*result) {
+	fmt.Fprint(w, "\n**Limits not kept in this run**\n\n")
+	all := true
+	for _, r := range results {
+		if r.Failed != "" {
+			all = false
+			fmt.Fprintf(w, "- %s: did not end: %s\n", r.Title, r.Failed)
+		}
+		for _, l := range r.Limits {
+			if !l.kept() {
+				all = false
+				fmt.Fprintf(w, "- %s: %s: %.3g, at most %.3g\n", r.Title, l.What, l.Value, l.Max)
+			}
+		}
+	}
+	if all {
+		fmt.Fprint(w, "None.\n")
+	}
 }
 
 // machine is one line about where this ran.
