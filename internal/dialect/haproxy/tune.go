@@ -95,7 +95,9 @@ func (p *parser) tlsOptions(w []word, v *model.TLSVersions) {
 			}
 			p.tlsVersion(w[i:i+2], field)
 			i++
-		case "strict-sni", "tls-tickets", "no-ca-names", "prefer-server-ciphers":
+		case "strict-sni", "no-ca-names":
+			p.warnf(w[i].Pos, map[string]string{"strict-sni": "write it on each bind line", "no-ca-names": "take it out"}[w[i].Text], "'%s' has no effect in '%s' yet", w[i].Text, w[0].Text)
+		case "tls-tickets", "prefer-server-ciphers":
 		default:
 			p.errorf(w[i].Pos, closest(w[i].Text, append(keys(tlsSwitches), "ssl-min-ver", "ssl-max-ver", "tls-tickets")), "'%s' : unknown option '%s'", w[0].Text, w[i].Text)
 			return
