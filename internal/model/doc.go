@@ -41,6 +41,7 @@ type Config struct {
 	Proxies    []*Proxy // in the order of the files
 	Userlists  []*Userlist
 	HTTPErrors []*HTTPErrors
+	Failover   *Failover // nil: no addresses move
 }
 
 // Proxy finds the first proxy of that name whose kind covers kind.
