@@ -1,0 +1,85 @@
+package vrrp
+
+import "net/netip"
+
+// ActionKind says which fields of an Action count.
+type ActionKind uint8
+
+const (
+	// SendAdvert: an advertisement with Priority and Sequence, to the multicast
+	// group or to every peer; Machine.Advert makes it.
+	SendAdvert ActionKind = iota
+	// AddAddresses: make them ours. Repeatable.
+	AddAddresses
+	// RemoveAddresses: they are not ours any more. Repeatable.
+	RemoveAddresses
+	// Announce: Repeat gratuitous ARPs or neighbour advertisements for each
+	// address.
+	Announce
+	// Transition: From, To, Cause; Detail has more words.
+	Transition
+	// Note: something worth counting and, at a bounded rate, worth saying. Text
+	// makes the words; before that nothing is formatted.
+	Note
+)
+
+// Action is one thing to do, in the order of the slice.
+type Action struct {
+	Kind ActionKind
+
+	Priority uint8  // SendAdvert; Note: the sender's
+	Sequence uint32 // SendAdvert (AH)
+
+	Repeat int            // Announce
+	Reason AnnounceReason // Announce
+
+	From, To State // Transition
+	Cause    Cause
+	Detail   string // Transition: the fault, the member of the group; may be empty
+
+	Notice NoticeKind // Note
+	Peer   netip.Addr // Note: who sent it
+	// Got and Want are numbers that the notice is about (an interval in
+	// milliseconds, a TTL, a count), when it is about numbers.
+	Got, Want int64
+	Address   netip.Addr // Note: an address it is about
+}
+
+// AnnounceReason is why addresses are announced.
+type AnnounceReason uint8
+
+const (
+	AnnounceMaster AnnounceReason = iota
+	AnnounceMasterAgain
+	AnnounceRefresh
+	AnnounceLowerPriority
+	AnnounceLowerPriorityAgain
+)
+
+// NoticeKind is what a Note says.
+type NoticeKind uint8
+
+const (
+	// NoticeBadPacket: wire.Parse refused it; Got is the wire.Error.
+	NoticeBadPacket NoticeKind = iota
+	NoticeTTL
+	NoticeUnknownPeer
+	NoticeOwnSource
+	NoticeInterval
+	NoticeAddresses
+	NoticeReplay
+	// NoticeDuplicateMaster: another master was heard while we are one.
+	NoticeDuplicateMaster
+	// NoticeLowerPriorityMaster: a master heard one of lower priority
+	// (notify_master_rx_lower_pri).
+	NoticeLowerPriorityMaster
+	// NoticeOwnerConflict: somebody else also says that it owns the addresses.
+	NoticeOwnerConflict
+	// NoticePriority: the effective priority changed; Got is the new one, Want
+	// the old one.
+	NoticePriority
+	noticeKinds
+)
+
+// NoticeKinds is the number of notice kinds.
+const NoticeKinds = int(noticeKinds)
