@@ -1,0 +1,5 @@
+package netconf
+
+import "errors"
+
+var errNotYet = errors.New("netconf: not built yet")
