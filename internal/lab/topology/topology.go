@@ -1,0 +1,90 @@
+package topology
+
+import (
+	"fmt"
+	"net/netip"
+)
+
+// Topology is one cluster, as its file describes it. All names are unique and
+// every address lies in one of the networks.
+type Topology struct {
+	Name        string
+	Networks    []Network
+	Client      []Interface // one a network that the client is on
+	Directors   []Node
+	Origins     []Node
+	VIPs        []VIP
+	Haproxy     string // template of the proxy's configuration, relative to the topology file; "": no proxy
+	Keepalived  string // template of the failover configuration
+	Files       []File // further files for each director
+	Description string // the comment at the head of the file
+}
+
+// Network is one bridge.
+type Network struct {
+	Name   string
+	Prefix netip.Prefix
+}
+
+// Interface is a node's leg in a network: eth0 is the first.
+type Interface struct {
+	Name    string // as the node calls it
+	Network int    // index in Topology.Networks
+	Address netip.Prefix
+}
+
+// Node is a director or an origin.
+type Node struct {
+	Name       string
+	Interfaces []Interface
+	Port       int               // of an origin
+	Server     Server            // of an origin
+	Vars       map[string]string // of a director: its own words for the templates
+}
+
+// Address is the node's first address.
+func (n Node) Address() netip.Addr { return n.Interfaces[0].Address.Addr() }
+
+// Server is what answers on an origin.
+type Server string
+
+// Servers. Auto is nginx where it is installed, and Embedded elsewhere.
+const (
+	Auto     Server = "auto"
+	Nginx    Server = "nginx"
+	Embedded Server = "embedded"
+)
+
+// VIP is an address that the lab watches, and asks for pages.
+type VIP struct {
+	Address netip.Addr
+	Port    int
+	Master  string // the director that has it when all is well; "": any one
+}
+
+// File is a further file that every director gets, as a template.
+type File struct {
+	Path string
+	Mode uint32
+}
+
+// Director finds a director by name.
+func (t *Topology) Director(name string) (Node, bool) {
+	for _, n := range t.Directors {
+		if n.Name == name {
+			return n, true
+		}
+	}
+	return Node{}, false
+}
+
+// Error is what is wrong with a topology file, and where.
+type Error struct {
+	File         string
+	Line, Column int
+	Text         string // what is wrong and what would be right
+}
+
+func (e *Error) Error() string {
+	return fmt.Sprintf("%s:%d:%d: %s", e.File, e.Line, e.Column, e.Text)
+}
