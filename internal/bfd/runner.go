@@ -76,6 +76,7 @@ type Runner struct {
 	listeners []*listener
 	noticed   map[notice]time.Duration
 	closing   bool
+	ended     bool // a session has ended: its listener may be too many
 	polled    []unix.PollFd
 	buf, oob  []byte
 }
@@ -120,8 +121,8 @@ func (r *Runner) order(f func()) error {
 		return errClosed
 	}
 	r.orders = append(r.orders, func() { f(); close(ran) })
+	r.knock()
 	r.mu.Unlock()
-	unix.Write(r.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
 	select {
 	case <-ran:
 		return nil
@@ -129,6 +130,9 @@ func (r *Runner) order(f func()) error {
 		return errClosed
 	}
 }
+
+// knock wakes the loop. With mu held: the loop closes the descriptor under it.
+func (r *Runner) knock() { unix.Write(r.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}) }
 
 // Set makes these the sessions: those that are new start, those that are gone
 // leave as administratively down, those whose neighbor, source and port are
@@ -193,7 +197,7 @@ func (r *Runner) Close(ctx context.Context) error {
 				r.leave(s)
 			}
 		})
-		unix.Write(r.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+		r.knock()
 	}
 	r.mu.Unlock()
 	select {
@@ -224,6 +228,10 @@ func (r *Runner) loop() {
 		for now := r.now(); len(r.due) > 0 && r.due[0].machine.Deadline() <= now; {
 			s := r.due[0]
 			r.do(s, s.machine.Timer(now))
+		}
+		if r.ended {
+			r.ended = false
+			r.prune()
 		}
 	}
 }
@@ -340,7 +348,6 @@ func (r *Runner) set(list []Config) error {
 		}
 	}
 	r.sessions = order
-	r.prune()
 	r.publish()
 	return nil
 }
@@ -381,9 +388,7 @@ func (r *Runner) do(s *session, actions []Action) {
 			r.send(s, &a.Control)
 		case Changed:
 			r.mu.Lock()
-			if !s.leaving || a.To == AdminDown {
-				r.up[s.cfg.Name] = a.To == Up
-			}
+			r.up[s.cfg.Name] = a.To == Up
 			r.mu.Unlock()
 			if r.opt.Changed != nil {
 				info := s.machine.Info()
@@ -395,7 +400,7 @@ func (r *Runner) do(s *session, actions []Action) {
 			delete(r.byDiscr, s.machine.Info().Discriminator)
 			heap.Remove(&r.due, s.at)
 			r.sessions = slices.DeleteFunc(r.sessions, func(x *session) bool { return x == s })
-			r.prune()
+			r.ended = true
 			return
 		}
 	}
