@@ -73,7 +73,8 @@ func (k *Keeper) spawn(recovery bool) (*child, error) {
 	c := &child{generation: k.generation, reloads: k.reloads, process: process, conn: conn,
 		started: time.Now(), recovery: recovery, asked: map[int]func(int){}}
 	k.children = append(k.children, c)
-	boot := message{Op: worker.OpBoot, Boot: &worker.Boot{Generation: c.generation, Recovery: recovery, Master: k.master}}
+	boot := message{Op: worker.OpBoot, Boot: &worker.Boot{Generation: c.generation, Recovery: recovery,
+		Master: k.master, Lease: k.o.Failover}}
 	if recovery {
 		k.tellBlob(c, boot, k.blob)
 	} else {

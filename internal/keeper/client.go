@@ -39,13 +39,13 @@ func Running() ([]int, error) {
 	return pids, nil
 }
 
-func request(pid int, op string, wait time.Duration) (doorMessage, []int, error) {
+func ask(pid int, op, text string, wait time.Duration) (doorMessage, []int, error) {
 	c, err := knock(pid)
 	if err != nil {
 		return doorMessage{}, nil, err
 	}
 	defer c.Close()
-	if err := doorSend(c, doorMessage{Op: op}); err != nil {
+	if err := doorSend(c, doorMessage{Op: op, Text: text}); err != nil {
 		return doorMessage{}, nil, err
 	}
 	return doorReceive(c, wait)
@@ -53,7 +53,7 @@ func request(pid int, op string, wait time.Duration) (doorMessage, []int, error)
 
 // Status is the table of a keeper's processes.
 func Status(pid int) (string, error) {
-	m, fds, err := request(pid, doorStatus, doorStep)
+	m, fds, err := ask(pid, doorStatus, "", doorStep)
 	ipc.CloseAll(fds)
 	return m.Text, err
 }
@@ -61,14 +61,14 @@ func Status(pid int) (string, error) {
 // Reload makes a keeper reload, waits for the end of it, and gives the
 // messages.
 func Reload(pid int) (string, error) {
-	m, fds, err := request(pid, doorReload, time.Minute)
+	m, fds, err := ask(pid, doorReload, "", time.Minute)
 	ipc.CloseAll(fds)
 	return m.Text, err
 }
 
 // DialRuntime connects to the runtime API of a keeper's worker.
 func DialRuntime(pid int) (net.Conn, error) {
-	_, fds, err := request(pid, doorRuntime, doorStep)
+	_, fds, err := ask(pid, doorRuntime, "", doorStep)
 	if err != nil {
 		return nil, err
 	}
@@ -80,4 +80,18 @@ func DialRuntime(pid int) (net.Conn, error) {
 	f := os.NewFile(uintptr(fds[0]), "runtime")
 	defer f.Close()
 	return net.FileConn(f)
+}
+
+// Control sends one command to a keeper's failover process.
+func Control(pid int, line string) (string, error) {
+	_, fds, err := ask(pid, doorControl, line, controlPatience+doorStep)
+	if err != nil {
+		return "", err
+	}
+	if len(fds) != 1 {
+		ipc.CloseAll(fds)
+		return "", errNoFailover
+	}
+	b, err := ipc.ReadBlob(fds[0])
+	return string(b), err
 }

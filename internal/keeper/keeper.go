@@ -29,10 +29,16 @@ type Options struct {
 	AlwaysPid    bool // write the pid file in the foreground as well
 	Pidfile      string
 
-	OldPids    []int // processes that this one replaces
-	OldNow     bool  // -st: they stop at once
-	OldSocket  string
-	MasterCLI  *socket.Spec
+	OldPids   []int // processes that this one replaces
+	OldNow    bool  // -st: they stop at once
+	OldSocket string
+	MasterCLI *socket.Spec
+	// Failover: some of the files move addresses, so that a failover process
+	// is started from the same program and arguments. NoWorker: no other file
+	// is given, so that there is nothing else to start.
+	Failover, NoWorker bool
+	// Keepalived: signals mean what they mean to keepalived.
+	Keepalived bool
 	Log        func(level Level, text string)
 	StopWithin time.Duration // until a worker that was told to stop is killed; 0: 5 s
 }
@@ -54,6 +60,9 @@ type Keeper struct {
 	actions chan func()
 	done    chan struct{} // closed by Run when the loop is over
 
+	failover failover
+	holders  []*holderChild // every failover process that lives
+
 	children   []*child // every worker that lives
 	current    *child   // serves
 	candidate  *child   // starts, to become current
@@ -71,6 +80,7 @@ type Keeper struct {
 	endSignal  syscall.Signal
 	exit       int
 	finished   bool
+	reloading  bool        // the failover process reads its configuration
 	again      bool        // another reload was asked for during one
 	waiters    []chan bool // want to hear how the reload under way ends
 	waitNext   []chan bool // and how the one after it does
@@ -120,7 +130,15 @@ func Run(o Options) int {
 		return 1
 	}
 	k.findOld()
-	k.startWorker(false)
+	if o.Failover {
+		if err := k.openFailover(); err != nil {
+			k.log(Alert, "%v", err)
+			return 1
+		}
+		k.startFailover()
+	} else {
+		k.startWorker(false)
+	}
 	k.loop()
 	k.sockets.closeAll()
 	if k.endSignal != 0 && o.DiesBySignal && !k.master {
@@ -177,6 +195,10 @@ func (k *Keeper) narrate(level Level, format string, args ...any) {
 }
 
 func (k *Keeper) signal(s syscall.Signal) {
+	if k.o.Keepalived && (s == syscall.SIGUSR1 || s == syscall.SIGUSR2) {
+		k.dump(s)
+		return
+	}
 	switch s {
 	case syscall.SIGTERM, syscall.SIGINT:
 		k.endSignal = s
@@ -210,6 +232,11 @@ func (k *Keeper) reapStrays() {
 			return
 		}
 		for _, c := range k.children {
+			if c.process.Pid == pid {
+				return
+			}
+		}
+		for _, c := range k.holders {
 			if c.process.Pid == pid {
 				return
 			}

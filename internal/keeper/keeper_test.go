@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"evenkeel/internal/keeper/holder"
 	"evenkeel/internal/keeper/socket"
 	"evenkeel/internal/keeper/worker"
 	"evenkeel/internal/model"
@@ -35,6 +36,13 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		os.Exit(worker.Run(c, newEcho(os.Args[1]), worker.Options{Stderr: os.Stderr}))
+	case holder.IsFailover():
+		conn, page, err := holder.Connect()
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(holder.Run(conn, page, &fakeHolder{config: os.Args[1]}, holder.Options{Stderr: os.Stderr}))
 	case os.Getenv(roleVar) != "":
 		os.Exit(Run(testKeeper(os.Args[1:])))
 	}
@@ -61,6 +69,10 @@ func testKeeper(args []string) Options {
 			o.OldPids = []int{pid}
 		case "-x":
 			o.OldSocket = next()
+		case "-failover":
+			o.Failover = true
+		case "-noworker":
+			o.NoWorker = true
 		}
 	}
 	return o
@@ -117,6 +129,7 @@ func (e *echo) Build(in worker.Input) (s worker.Settings, d model.Diagnostics) {
 			s.Daemon = true
 		case "hard-stop":
 			s.HardStopAfter = time.Duration(n) * time.Millisecond
+		case "mark", "unmovable": // the failover process's
 		default:
 			d.Errorf(model.Pos{File: e.file, Line: i + 1, Col: 1}, "unknown keyword '%s'", word)
 		}
@@ -300,6 +313,7 @@ func (e *echo) Runtime(fd int) {
 
 // daemon is a keeper under test.
 type daemon struct {
+	mark   string // of its advertisements
 	t      *testing.T
 	cmd    *exec.Cmd
 	config string

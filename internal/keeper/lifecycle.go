@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"evenkeel/internal/keeper/ipc"
+	"evenkeel/internal/keeper/lease"
 	"evenkeel/internal/keeper/worker"
 )
 
@@ -56,6 +57,10 @@ func (k *Keeper) reload() {
 	if k.stopping || !k.settled {
 		return
 	}
+	if k.reloading {
+		k.again = true
+		return
+	}
 	if k.candidate != nil {
 		k.again = true
 		if time.Since(k.candidate.started) > 30*time.Second {
@@ -67,7 +72,27 @@ func (k *Keeper) reload() {
 	k.startLog.Reset()
 	k.narrate(Notice, "Reloading HAProxy")
 	k.notify("RELOADING=1\nSTATUS=Reloading Configuration.\nMONOTONIC_USEC=" + monotonicMicroseconds())
-	k.startWorker(false)
+	if !k.o.Failover {
+		k.startWorker(false)
+		return
+	}
+	k.reloading = true
+	k.prepareFailover(func(ok bool) {
+		k.reloading = false
+		switch {
+		case k.stopping:
+		case !ok:
+			k.failed++
+			k.reloadEnded(false)
+		case k.o.NoWorker:
+			k.failed = 0
+			k.applyFailover()
+			k.narrate(Notice, "Loading success.")
+			k.reloadEnded(true)
+		default:
+			k.startWorker(false)
+		}
+	})
 }
 
 func (k *Keeper) reloadEnded(ok bool) {
@@ -108,6 +133,15 @@ func (k *Keeper) commit(c *child, blob []byte) error {
 	}
 	k.replaceOld(c)
 	k.failed = 0
+	if k.o.Failover {
+		_ = k.failover.page.SetWorker(lease.WorkerServing, lease.Now())
+		switch {
+		case !k.settled:
+			k.startHolding(k.failover.current)
+		case !c.recovery:
+			k.applyFailover()
+		}
+	}
 	if !k.settled {
 		k.settled = true
 		if err := k.writePid(); err != nil {
@@ -146,6 +180,9 @@ func (k *Keeper) ended(c *child, st *os.ProcessState) {
 		k.candidateFailed(c, code, text)
 	case k.current:
 		k.current = nil
+		if k.o.Failover {
+			_ = k.failover.page.SetWorker(lease.WorkerDown, lease.Now())
+		}
 		if k.stopping || c.told {
 			k.narrate(Warning, "Current worker (%d) exited with code %s", c.process.Pid, text)
 		} else {
@@ -201,8 +238,26 @@ func (k *Keeper) crashed(c *child, text string) {
 	})
 }
 
-// stopNow ends every worker at once.
+// stopNow ends every worker at once, after the addresses are handed over.
 func (k *Keeper) stopNow() {
+	if k.releaseFirst(k.stopWorkers) {
+		return
+	}
+	k.stopWorkers()
+}
+
+// releaseFirst hands the addresses over before then, while the proxy still
+// serves. It says whether there was anything to hand over.
+func (k *Keeper) releaseFirst(then func()) bool {
+	if !k.o.Failover || len(k.holders) == 0 && k.failover.standIn == nil {
+		return false
+	}
+	k.stopping = true
+	k.release(then)
+	return true
+}
+
+func (k *Keeper) stopWorkers() {
 	first := !k.stopping
 	k.stopping = true
 	if first {
@@ -231,6 +286,12 @@ func (k *Keeper) softStop() {
 	if k.stopping {
 		return
 	}
+	if !k.releaseFirst(k.drainWorkers) {
+		k.drainWorkers()
+	}
+}
+
+func (k *Keeper) drainWorkers() {
 	k.stopping = true
 	k.notify("STOPPING=1")
 	k.narrate(Warning, "Exiting Master process...")
@@ -253,6 +314,9 @@ func (k *Keeper) finish(code int) {
 	k.exit = code
 	k.finished = true
 	for _, c := range k.children {
+		_ = c.process.Kill()
+	}
+	for _, c := range k.holders {
 		_ = c.process.Kill()
 	}
 }

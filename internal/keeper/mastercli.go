@@ -262,6 +262,9 @@ func (k *Keeper) showProc() string {
 		row(c.process.Pid, "worker", itoa(k.reloads-c.reloads), c.started)
 	}
 	b.WriteString("# programs\n")
+	for _, c := range k.holders {
+		row(c.process.Pid, "failover", "0", c.started)
+	}
 	return b.String()
 }
 

@@ -192,6 +192,11 @@ func (k *Keeper) readiness(c *child, id, fd int) {
 		k.reloadEnded(true)
 		return
 	}
+	k.nowReady()
+}
+
+// nowReady tells whoever waits for the start.
+func (k *Keeper) nowReady() {
 	k.notify("READY=1\nMAINPID=" + itoa(os.Getpid()) + "\nSTATUS=Ready.")
 	if detached() {
 		k.leaveTerminal()

@@ -25,6 +25,7 @@ const (
 	doorRuntime = "runtime" // a stream to the worker's runtime API
 	doorStatus  = "status"
 	doorReload  = "reload"
+	doorControl = "control" // Text is a command for the failover process; the answer carries a blob
 )
 
 type doorMessage struct {
@@ -139,6 +140,17 @@ func (k *Keeper) atDoor(c *ipc.Conn, msg doorMessage, fds []int) error {
 		var text string
 		k.do(func() { text = k.showProc() })
 		return doorSend(c, doorMessage{Op: msg.Op, Text: text})
+	case doorControl:
+		text, err := k.control(msg.Text)
+		if err != nil {
+			return err
+		}
+		fd, err := ipc.NewBlob([]byte(text))
+		if err != nil {
+			return err
+		}
+		defer syscall.Close(fd)
+		return doorSend(c, doorMessage{Op: msg.Op}, fd)
 	case doorReload:
 		ok, text := k.reloadAndWait()
 		if !ok {

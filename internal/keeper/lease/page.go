@@ -36,6 +36,7 @@ type header struct {
 	worker atomic.Uint64 // by the keeper: state, and since when in ns << 8
 	will   atomic.Uint64 // by the failover process: sequence << 1 | half
 	state  atomic.Uint64
+	beat   atomic.Int64 // by the failover process: when it last beat
 }
 
 const magic = 0x6576656e6b65656c

@@ -112,6 +112,9 @@ func TestBeat(t *testing.T) {
 	if left := expiry(t, p.guard); left < 59*time.Minute || left > time.Hour {
 		t.Fatalf("armed for %v", left)
 	}
+	if p.LastBeat() != 1000*time.Hour {
+		t.Fatalf("last beat: %v", p.LastBeat())
+	}
 	// Half of it has not passed: the timer stays where it is.
 	if err := arm(p.guard, time.Minute); err != nil {
 		t.Fatal(err)
@@ -134,6 +137,9 @@ func TestBeat(t *testing.T) {
 	}
 	if left := expiry(t, p.guard); left != 0 {
 		t.Fatalf("still armed: %v", left)
+	}
+	if err := p.Watch(time.Hour); err != nil || expiry(t, p.guard) < 59*time.Minute {
+		t.Fatalf("not watched: %v", err)
 	}
 }
 

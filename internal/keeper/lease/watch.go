@@ -15,7 +15,17 @@ func arm(fd int, d time.Duration) error {
 // Beat says that the failover process is alive and will say so again within
 // d. The keeper is woken only if that does not happen. Cheap enough for every
 // round of a loop: the timer is moved when half of d has passed.
-func (p *Page) Beat(now, d time.Duration) error { return beat(p.guard, &p.guardUntil, now, d) }
+func (p *Page) Beat(now, d time.Duration) error {
+	p.head().beat.Store(int64(now))
+	return beat(p.guard, &p.guardUntil, now, d)
+}
+
+// LastBeat is when the failover process last beat, on the monotonic clock.
+func (p *Page) LastBeat() time.Duration { return time.Duration(p.head().beat.Load()) }
+
+// Watch arms the failover process's watchdog from the keeper's side: for a
+// process that starts, or gets another chance.
+func (p *Page) Watch(d time.Duration) error { return arm(p.guard, d) }
 
 // Rest ends the failover process's watchdog, before it exits on purpose.
 func (p *Page) Rest() error {

@@ -40,6 +40,7 @@ type Boot struct {
 	Recovery   bool   // the worker before died
 	Blob       []byte `json:"-"` // last good configuration, only in recovery
 	Master     bool   // master-worker mode
+	Lease      bool   // this node holds addresses that move
 }
 
 // EventKind is what the keeper wants of a worker.

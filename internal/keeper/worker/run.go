@@ -51,6 +51,10 @@ func Run(ctl Control, svc Service, o Options) int {
 	return r.serve()
 }
 
+// leaseGrace is how long a worker without a keeper goes on taking connections
+// on a node that holds addresses, which are being handed over meanwhile.
+const leaseGrace = 2 * time.Second
+
 // errReported says that the user has read the reason already.
 var errReported = errors.New("reported")
 
@@ -157,6 +161,9 @@ func (r *runner) serve() int {
 				events = nil
 				if drained == nil {
 					ev.Kind = EventDrain
+				}
+				if r.ctl.Boot().Lease {
+					r.settings.Grace = max(r.settings.Grace, leaseGrace)
 				}
 			}
 			switch ev.Kind {

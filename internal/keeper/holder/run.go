@@ -1,0 +1,173 @@
+package holder
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"syscall"
+	"time"
+
+	"evenkeel/internal/keeper/ipc"
+	"evenkeel/internal/keeper/lease"
+	"evenkeel/internal/keeper/worker"
+	"evenkeel/internal/model"
+)
+
+// Service is what holds the addresses. Run calls its methods one at a time,
+// except Control, which may come at any time after Start.
+type Service interface {
+	// Prepare reads and checks the configuration. It changes nothing that
+	// runs; Start or Apply switches to it.
+	Prepare() model.Diagnostics
+	// Start begins to serve, as the process that left state; nil: as new.
+	Start(page *lease.Page, state []byte) error
+	// Apply switches to what Prepare read.
+	Apply()
+	// Release hands all addresses over, and returns when they are gone.
+	Release(why string)
+	// Retire writes the state down and stops; addresses stay as they are.
+	Retire()
+	// Control answers one command of a person.
+	Control(line string) string
+}
+
+// Options are how Run behaves around a service.
+type Options struct {
+	Stderr io.Writer
+	// Report prints diagnostics; nil: one plain line each.
+	Report func(w io.Writer, d model.Diagnostics)
+	Quiet  bool // warnings are not printed
+}
+
+type runner struct {
+	conn *ipc.Conn
+	page *lease.Page
+	svc  Service
+	o    Options
+}
+
+// sendWait bounds how long a message waits for a keeper that is busy.
+const sendWait = 2 * time.Second
+
+// Run takes a service from its configuration to its end and returns the exit
+// status of the process. When the keeper dies the addresses are handed over:
+// nobody could start the proxy again.
+func Run(conn *ipc.Conn, page *lease.Page, svc Service, o Options) int {
+	r := &runner{conn: conn, page: page, svc: svc, o: o}
+	defer conn.Close()
+	if r.o.Stderr == nil {
+		r.o.Stderr = io.Discard
+	}
+	messages := make(chan Message)
+	go r.listen(messages)
+	d := svc.Prepare()
+	r.report(d)
+	if d.HasErrors() {
+		r.send(Message{Op: OpBuilt, Error: "the configuration has errors"})
+		return 1
+	}
+	r.send(Message{Op: OpBuilt})
+	serves := false
+	for m := range messages {
+		switch m.Op {
+		case OpStart:
+			if err := r.start(m.Detach); err != nil {
+				r.report(model.Diagnostics{{Severity: model.Error, Message: err.Error()}})
+				r.send(Message{Op: OpServes, Error: err.Error()})
+				return 1
+			}
+			serves = true
+			r.send(Message{Op: OpServes})
+		case OpPrepare:
+			answer := Message{Op: OpAnswer, ID: m.ID}
+			d := svc.Prepare()
+			r.report(d)
+			if d.HasErrors() {
+				answer.Error = "the configuration has errors"
+			}
+			r.send(answer)
+		case OpApply:
+			svc.Apply()
+		case OpControl:
+			go r.control(m)
+		case OpRetire:
+			svc.Retire()
+			return 0
+		case OpRelease:
+			if serves {
+				svc.Release("stopped")
+			}
+			return 0
+		}
+	}
+	if serves {
+		svc.Release("the keeper has died")
+	}
+	return 1
+}
+
+// listen closes messages when the keeper is gone.
+func (r *runner) listen(messages chan<- Message) {
+	defer close(messages)
+	for {
+		packet, fds, err := r.conn.Receive(time.Time{})
+		if err != nil {
+			return
+		}
+		ipc.CloseAll(fds)
+		if m, err := Decode(packet); err == nil {
+			messages <- m
+		}
+	}
+}
+
+func (r *runner) start(detach bool) error {
+	state := r.page.ReadState()
+	if err := r.svc.Start(r.page, state); err != nil {
+		return err
+	}
+	if detach {
+		return worker.LeaveTerminal()
+	}
+	return nil
+}
+
+func (r *runner) control(m Message) {
+	answer := Message{Op: OpAnswer, ID: m.ID}
+	fd, err := ipc.NewBlob([]byte(r.svc.Control(m.Text)))
+	if err != nil {
+		answer.Error = err.Error()
+		r.send(answer)
+		return
+	}
+	r.send(answer, fd)
+	syscall.Close(fd)
+}
+
+// send gives up on a keeper that does not read: its death or its silence is
+// noticed elsewhere.
+func (r *runner) send(m Message, fds ...int) { _ = r.conn.Send(m.Encode(), sendWait, fds...) }
+
+func (r *runner) report(d model.Diagnostics) {
+	if len(d) == 0 {
+		return
+	}
+	var b bytes.Buffer
+	if r.o.Report != nil {
+		r.o.Report(&b, d)
+	} else {
+		for _, x := range d {
+			fmt.Fprintln(&b, x)
+		}
+	}
+	if !r.o.Quiet || d.HasErrors() {
+		_, _ = r.o.Stderr.Write(b.Bytes())
+	}
+	text := b.String()
+	if len(text) > ipc.MaxPacket/2 {
+		text = text[:ipc.MaxPacket/2]
+	}
+	r.send(Message{Op: OpLog, Text: text})
+}
+
+func closeOnExec(fd int) { syscall.CloseOnExec(fd) }
