@@ -54,10 +54,10 @@ type Config struct {
 	LowerPrioNoAdvert    bool
 	// DownTimerAdverts is how many intervals a master may be silent; 0: 3.
 	DownTimerAdverts int
-	// PlainChecksum sends version 3 over IPv4 with the checksum of keepalived
-	// before 1.3.7 (old_unicast_checksum); otherwise unicast peers are answered
-	// in the form that they use, unless ChecksumFixed.
-	PlainChecksum bool
+	// Checksum is the form sent in version 3 over IPv4 (old_unicast_checksum:
+	// wire.ChecksumGroup). All forms are accepted. A unicast instance goes over
+	// to the form that its peers use, unless ChecksumFixed.
+	Checksum      wire.Checksum
 	ChecksumFixed bool
 
 	Announce Announcements

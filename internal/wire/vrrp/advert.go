@@ -58,6 +58,10 @@ const (
 	ChecksumPseudo Checksum = iota
 	// ChecksumPlain is over the advertisement alone.
 	ChecksumPlain
+	// ChecksumGroup includes a pseudo-header with 224.0.0.18 in place of a
+	// unicast destination: keepalived before 1.3.7, and later with
+	// old_unicast_checksum.
+	ChecksumGroup
 )
 
 // Key is the shared secret of version 2: PASS and AH use eight bytes, padded
@@ -110,6 +114,9 @@ type Expect struct {
 	VRID    uint8
 	Auth    AuthType
 	Key     Key
+	// AllowEmpty accepts advertisements without addresses, which keepalived
+	// sends for an instance that has excluded addresses only.
+	AllowEmpty bool
 	// AnyAuth skips the authentication: for those who only watch.
 	AnyAuth bool
 }
