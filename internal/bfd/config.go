@@ -80,6 +80,8 @@ func (c *Config) check() error {
 		return fmt.Errorf("BFD session %s: no neighbor address", c.Name)
 	case c.Neighbor.IsMulticast() || c.Neighbor.IsUnspecified():
 		return fmt.Errorf("BFD session %s: %s is no neighbor's address", c.Name, c.Neighbor)
+	case c.Neighbor.Is6() && c.Neighbor.IsLinkLocalUnicast() && c.Neighbor.Zone() == "":
+		return fmt.Errorf("BFD session %s: %s is a link-local address: write it with its interface, as in %s%%eth0", c.Name, c.Neighbor, c.Neighbor)
 	case c.Source.IsValid() && c.Source.Is4() != c.Neighbor.Is4():
 		return fmt.Errorf("BFD session %s: source %s and neighbor %s are of different families", c.Name, c.Source, c.Neighbor)
 	case c.Multiplier < 1 || c.Multiplier > 255:

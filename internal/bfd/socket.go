@@ -169,9 +169,6 @@ func bindSource(fd, family int, c *Config, zone uint32) (err error) {
 // zoneID is the index of a link-local address's interface; 0: none is needed.
 func zoneID(a netip.Addr) (uint32, error) {
 	if a.Zone() == "" {
-		if a.Is6() && a.IsLinkLocalUnicast() {
-			return 0, fmt.Errorf("%s is a link-local address: write it with its interface, as in %s%%eth0", a, a)
-		}
 		return 0, nil
 	}
 	if n, err := strconv.ParseUint(a.Zone(), 10, 32); err == nil {

@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// From a capture of keepalived 2.2.7: min_tx and min_rx 10 ms, multiplier 5.
-const captured = "20 40 05 18 11 22 33 44 00 00 00 00 00 00 27 10 00 00 27 10 00 00 00 00"
+// From a capture of keepalived 2.2.7, min_rx and min_tx 20 ms, multiplier 3,
+// before it heard anything.
+const captured = "20 40 03 18 22 42 49 15 00 00 00 00 00 0f 42 40 00 00 4e 20 00 00 00 00"
 
 func packet(t testing.TB, s string) []byte {
 	b, err := hex.DecodeString(string(bytes.ReplaceAll([]byte(s), []byte(" "), nil)))
@@ -21,7 +22,7 @@ func packet(t testing.TB, s string) []byte {
 
 func TestParse(t *testing.T) {
 	got, err := Parse(packet(t, captured))
-	want := Control{State: Down, DetectMult: 5, MyDiscriminator: 0x11223344, DesiredMinTx: 10 * time.Millisecond, RequiredMinRx: 10 * time.Millisecond}
+	want := Control{State: Down, DetectMult: 3, MyDiscriminator: 0x22424915, DesiredMinTx: time.Second, RequiredMinRx: 20 * time.Millisecond}
 	if err != nil || got != want {
 		t.Errorf("%+v, %v", got, err)
 	}
