@@ -1,0 +1,119 @@
+package measure
+
+import (
+	"slices"
+	"time"
+
+	"evenkeel/internal/lab/record"
+)
+
+// Live follows records as they come and tells how things are now.
+type Live struct {
+	period   time.Duration
+	now      time.Duration // of the last window
+	vips     []liveVIP
+	adverts  map[Speaker]record.Record
+	answered int
+	lost     int
+	lastLost time.Duration
+	lastGood time.Duration
+}
+
+type liveVIP struct {
+	answers []record.MAC // in the present window
+	owners  []record.MAC // of the last whole windows
+	since   time.Duration
+	missed  int
+	echo    time.Duration
+}
+
+// NewLive follows that many addresses.
+func NewLive(vips int, period time.Duration) *Live {
+	return &Live{period: period, vips: make([]liveVIP, vips), adverts: map[Speaker]record.Record{}}
+}
+
+// Add takes the next record. Records of two observers may come in turns.
+func (l *Live) Add(r record.Record) {
+	switch r.Kind {
+	case record.Window:
+		l.now = r.At
+		for i := range l.vips {
+			l.vips[i].turn(r.At)
+		}
+	case record.Owner:
+		if r.VIP < len(l.vips) {
+			l.vips[r.VIP].answers = append(l.vips[r.VIP].answers, r.MAC)
+		}
+	case record.Echo:
+		if r.VIP < len(l.vips) {
+			l.vips[r.VIP].echo = r.At
+		}
+	case record.Advert:
+		l.adverts[Speaker{byte(r.Number), r.MAC}] = r
+	case record.Answer:
+		l.answered++
+		l.lastGood = r.At
+	case record.Lost:
+		l.lost++
+		l.lastLost = r.At
+	}
+}
+
+// turn ends a window.
+func (v *liveVIP) turn(at time.Duration) {
+	slices.SortFunc(v.answers, func(a, b record.MAC) int { return slices.Compare(a[:], b[:]) })
+	switch {
+	case slices.Equal(v.answers, v.owners):
+		v.missed = 0
+	case len(v.answers) < len(v.owners) && v.missed < patch:
+		v.missed++ // an answer may be late
+	default:
+		v.owners = append(v.owners[:0], v.answers...)
+		v.since, v.missed = at, 0
+	}
+	v.answers = v.answers[:0]
+}
+
+// Now is the time of the last probe.
+func (l *Live) Now() time.Duration { return l.now }
+
+// Owners tells who answers for an address; none, one or several.
+func (l *Live) Owners(vip int) []record.MAC { return slices.Clone(l.vips[vip].owners) }
+
+// Reachable says whether an address answered an echo request just now.
+func (l *Live) Reachable(vip int) bool { return l.now-l.vips[vip].echo <= 4*l.period }
+
+// Counts gives requests answered and lost so far.
+func (l *Live) Counts() (answered, lost int) { return l.answered, l.lost }
+
+// Interval is the longest interval between advertisements that anybody
+// announced in the last seconds. Unicast ones and those under AH are not
+// seen: then it is the default of the protocol, 1 s.
+func (l *Live) Interval() time.Duration {
+	const recent = 4 * time.Second
+	var longest time.Duration
+	for _, r := range l.adverts {
+		if l.now-r.At < max(recent, 4*r.Interval) {
+			longest = max(longest, r.Interval)
+		}
+	}
+	if longest == 0 {
+		longest = time.Second
+	}
+	return longest
+}
+
+// AtRest says whether an address has had one owner, which is among wanted
+// (any when empty), without a change for that long, and answers.
+func (l *Live) AtRest(vip int, wanted []record.MAC, long time.Duration) bool {
+	v := &l.vips[vip]
+	if len(v.owners) != 1 || (len(wanted) > 0 && !slices.Contains(wanted, v.owners[0])) {
+		return false
+	}
+	return l.now-v.since >= long && l.Reachable(vip)
+}
+
+// Serving says whether requests were answered for that long and none lost.
+func (l *Live) Serving(long time.Duration) bool {
+	return l.lastGood > 0 && l.now-l.lastGood < time.Second && l.now-l.lastLost >= long
+}
