@@ -6,7 +6,7 @@ import (
 )
 
 // Spec describes one sink. The kinds of sink are the types that implement it,
-// one a file: Syslog, Journal, Stderr, Webhook, Mail, Scripts, FIFO.
+// one a file: Syslog, Journal, Stream, Webhook, Mail, Scripts, FIFO.
 type Spec interface {
 	// Key names the sink: two specs with one key are the same sink before and
 	// after a reload, which keeps its queue.
@@ -14,10 +14,14 @@ type Spec interface {
 	// Wants says whether the sink takes an event at all.
 	Wants(*Event) bool
 	traits() traits
-	open() (output, error)
+	// open makes the sink ready. tell is for troubles that no send meets; it
+	// may be called from any goroutine.
+	open(tell func(Severity, string)) (output, error)
 }
 
-// output is an open sink. All calls come from one goroutine.
+// output is an open sink. All calls come from one goroutine; one that has a
+// method begin has it called before the first send, when the sink that it
+// replaces is closed.
 type output interface {
 	// send delivers events in order and says how many it is done with. With an
 	// error that is not permanent the rest is tried again later; with a
@@ -37,6 +41,8 @@ type traits struct {
 	// giveUp: an event that could not be delivered for so long is dropped; 0: never.
 	giveUp time.Duration
 	batch  int
+	// The first pause after a failure, and the longest; 0: the usual ones.
+	firstPause, lastPause time.Duration
 }
 
 // Limit bounds how many events a sink delivers: in each window so many of one
