@@ -1,7 +1,11 @@
 package netconf
 
 import (
+	"errors"
+	"fmt"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Options of Open. The zero value is what a director wants.
@@ -52,58 +56,155 @@ const (
 // one goroutine. Its sockets are of the network namespace in which Open was
 // called; sysctls are those of the calling thread's.
 type Host struct {
+	// Set once.
+	now   func() time.Duration
+	proc  string
+	names *names
+
+	requests *socket
+	renewals *socket // of its own, so that the monitor can tell renewals from changes
+	monitor  *monitor
+
+	// What is wanted.
+	items   map[identity]*item
+	owned   map[string][]*item // in the order of the owner's configuration
+	links   map[string]*link
+	sysctls map[string]*setting
+
+	batch batch // reused
 }
 
 // Open reads the host's links and addresses.
-func Open(o Options) (*Host, error) { return nil, errNotYet }
+func Open(o Options) (*Host, error) {
+	if o.Timeout <= 0 {
+		o.Timeout = time.Second
+	}
+	if o.Now == nil {
+		o.Now = monotonic
+	}
+	if o.Proc == "" {
+		o.Proc = "/proc/sys"
+	}
+	if o.Names == nil {
+		o.Names = []string{"/usr/share/iproute2", "/usr/lib/iproute2", "/etc/iproute2"}
+	}
+	h := &Host{now: o.Now, proc: o.Proc, names: loadNames(o.Names),
+		items: map[identity]*item{}, owned: map[string][]*item{}, links: map[string]*link{}, sysctls: map[string]*setting{}}
+	var err error
+	if h.requests, err = openSocket(o.Timeout); err != nil {
+		return nil, err
+	}
+	if h.renewals, err = openSocket(o.Timeout); err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	if h.monitor, err = openMonitor(h.renewals.port); err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	if err := h.monitor.reread(h.requests); err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	h.monitor.changes = h.monitor.changes[:0]
+	return h, nil
+}
+
+func monotonic() time.Duration {
+	var t unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) // fails for unknown clocks only
+	return time.Duration(t.Nano())
+}
 
 // Close gives the sockets back. Nothing on the host changes.
-func (h *Host) Close() error { return errNotYet }
+func (h *Host) Close() error {
+	var errs []error
+	for _, s := range []*socket{h.requests, h.renewals} {
+		if s != nil {
+			errs = append(errs, unix.Close(s.fd))
+		}
+	}
+	if h.monitor != nil {
+		errs = append(errs, unix.Close(h.monitor.fd))
+	}
+	h.requests, h.renewals, h.monitor = nil, nil, nil
+	return errors.Join(errs...)
+}
+
+// index asks the kernel, for the picture may be older than the request.
+func (h *Host) index(device string) (int, error) {
+	request, err := unix.NewIfreq(device)
+	if err != nil {
+		return 0, fmt.Errorf("%q cannot be the name of a device", device)
+	}
+	if err := unix.IoctlIfreq(h.requests.fd, unix.SIOCGIFINDEX, request); err != nil {
+		if errors.Is(err, unix.ENODEV) {
+			return 0, fmt.Errorf("there is no device %s", device)
+		}
+		return 0, fmt.Errorf("device %s: %w", device, err)
+	}
+	return int(request.Uint32()), nil
+}
 
 // Check says what is wrong with a configuration by itself, with nothing changed:
 // unknown names, values that the kernel would refuse. Devices need not exist.
-func (h *Host) Check(owner string, c Config) error { return errNotYet }
-
-// Set makes the host agree with what owner wants. It does as much as it can:
-// an error says what could not be done, one line a thing, each with owner,
-// thing and device; the rest has been done.
-func (h *Host) Set(owner string, c Config) (Result, error) {
-	return h.SetAll([]Want{{owner, c}})
+func (h *Host) Check(owner string, c Config) error {
+	return check(owner, c, h.names)
 }
 
-// SetAll is Set for several owners in one go: a sync group's addresses come in
-// one batch, and what moves from one owner to another stays where it is.
-func (h *Host) SetAll(wants []Want) (Result, error) { return Result{}, errNotYet }
-
-// Remove takes away what owner has here.
-func (h *Host) Remove(owner string) error {
-	_, err := h.Set(owner, Config{})
-	return err
+// Check is Host.Check where there is no Host. directories are as in Options.Names.
+func Check(owner string, c Config, directories []string) error {
+	return check(owner, c, loadNames(directories))
 }
 
-// Renew gives the addresses of the owners (none: of all) their whole lifetime
-// again, in one batch. An owner whose addresses may have run out already is
-// left alone and named in an *ExpiredError: another router may have them now.
-func (h *Host) Renew(owners ...string) error { return errNotYet }
+func check(owner string, c Config, n *names) error {
+	anywhere := &compiler{names: n, index: func(string) (int, error) { return 1, nil }}
+	_, errs := anywhere.all(owner, &c)
+	for i := range c.Links {
+		if err := c.Links[i].check(); err != nil {
+			errs = append(errs, failure(owner, c.Links[i].String(), err))
+		}
+	}
+	for _, s := range c.Sysctls {
+		if _, err := s.path(""); err != nil {
+			errs = append(errs, failure(owner, s.String(), err))
+		}
+	}
+	return errors.Join(errs...)
+}
 
-// ExpiredError names owners that Renew did not renew because it came too late.
-type ExpiredError struct{ Owners []string }
+// failure is how every error of a thing reads.
+func failure(owner, thing string, err error) error {
+	return fmt.Errorf("%s: %s: %w", owner, thing, err)
+}
 
-func (e *ExpiredError) Error() string { return "lease expired before it was renewed" }
+// all compiles the addresses, routes and rules, in this order. The devices'
+// existence counts: what is on a device that is not there is an error.
+func (c *compiler) all(owner string, config *Config) (items []*item, errs []error) {
+	keep := func(it *item, text string, err error) {
+		if err != nil {
+			errs = append(errs, failure(owner, text, err))
+			return
+		}
+		items = append(items, it)
+	}
+	for i := range config.Addresses {
+		a := &config.Addresses[i]
+		it, err := c.address(a)
+		keep(it, a.String(), err)
+	}
+	for i := range config.Routes {
+		r := &config.Routes[i]
+		it, err := c.route(r)
+		keep(it, r.String(), err)
+	}
+	for i := range config.Rules {
+		r := &config.Rules[i]
+		it, err := c.rule(r)
+		keep(it, r.String(), err)
+	}
+	return items, errs
+}
 
-// Adopt takes over what is on the host and in c, left by an earlier run, as if
-// owner had set it. Nothing is changed: Set or Remove do that. It gives the
-// number of things taken over.
-func (h *Host) Adopt(owner string, c Config, t Trust) (int, error) { return 0, errNotYet }
-
-// RemovalRequests are netlink datagrams, each to be sent as it is on a
-// NETLINK_ROUTE socket, that take away owner's addresses, routes and rules: for
-// another process that does it when this one cannot any more. Links and sysctls
-// stay. What other owners want as well is not in them.
-func (h *Host) RemovalRequests(owner string) [][]byte { return nil }
-
-// Links is the picture of the host as of the last read of Watch or Refresh.
-func (h *Host) Links() *Snapshot { return nil }
+// Links is the picture of the host as of the last read of Watch.
+func (h *Host) Links() *Snapshot { return &h.monitor.snapshot }
 
 // Watch gives a descriptor that becomes readable when links or addresses
 // change, and the function that then reads them. It never blocks, and reads
@@ -111,4 +212,6 @@ func (h *Host) Links() *Snapshot { return nil }
 // The slice is valid until the next call. If the kernel dropped notifications,
 // everything is read again and compared, so no change is lost, but an address
 // that went and came back in between is no change.
-func (h *Host) Watch() (fd int, read func() ([]Change, error)) { return -1, nil }
+func (h *Host) Watch() (fd int, read func() ([]Change, error)) {
+	return h.monitor.fd, h.readChanges
+}

@@ -1,5 +1,0 @@
-package netconf
-
-import "errors"
-
-var errNotYet = errors.New("netconf: not built yet")
