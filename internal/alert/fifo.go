@@ -164,8 +164,8 @@ func (o *fifoOutput) write(ctx context.Context) error {
 }
 
 func (o *fifoOutput) close() {
-	o.reader.end()
 	o.detach()
+	o.reader.end()
 }
 
 // reader keeps a program running.
@@ -180,8 +180,9 @@ const (
 	steady          = 10 * time.Second
 	firstReaderWait = time.Second
 	lastReaderWait  = 30 * time.Second
-	// readerGrace is between SIGTERM and SIGKILL.
-	readerGrace = time.Second
+	// A reader that is to end has so long to read what is in the pipe, and as
+	// long again between SIGTERM and SIGKILL.
+	readerGrace = 500 * time.Millisecond
 )
 
 func startReader(c command.Command, secure bool, tell func(Severity, string)) *reader {
@@ -229,16 +230,18 @@ func (r *reader) attend(p *command.Process) (e command.Exit, stopped bool) {
 		return e, false
 	case <-r.stop:
 	}
-	p.Kill(syscall.SIGTERM)
-	t := time.NewTimer(readerGrace)
-	defer t.Stop()
-	select {
-	case e = <-ended:
-	case <-t.C:
-		p.Kill(syscall.SIGKILL)
-		e = <-ended
+	// Our end of the pipe is closed by now, so most readers see its end.
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		t := time.NewTimer(readerGrace)
+		select {
+		case e = <-ended:
+			t.Stop()
+			return e, true
+		case <-t.C:
+			p.Kill(sig)
+		}
 	}
-	return e, true
+	return <-ended, true
 }
 
 // end ends the program and waits until it has ended.
