@@ -1,13 +1,17 @@
 package vrrp
 
-import "net/netip"
+import (
+	"net/netip"
+
+	wire "evenkeel/internal/wire/vrrp"
+)
 
 // ActionKind says which fields of an Action count.
 type ActionKind uint8
 
 const (
 	// SendAdvert: an advertisement with Priority and Sequence, to the multicast
-	// group or to every peer; Machine.Advert makes it.
+	// group or to every peer. Machine.Advert makes it, unless Previous is set.
 	SendAdvert ActionKind = iota
 	// AddAddresses: make them ours. Repeatable.
 	AddAddresses
@@ -29,6 +33,9 @@ type Action struct {
 
 	Priority uint8  // SendAdvert; Note: the sender's
 	Sequence uint32 // SendAdvert (AH)
+	// Previous is set when the advertisement is the last one of a configuration
+	// that a Reconfigure has replaced by another virtual router's.
+	Previous *Previous
 
 	Repeat int            // Announce
 	Reason AnnounceReason // Announce
@@ -43,6 +50,12 @@ type Action struct {
 	// milliseconds, a TTL, a count), when it is about numbers.
 	Got, Want int64
 	Address   netip.Addr // Note: an address it is about
+}
+
+// Previous is an advertisement with the configuration that it belongs to.
+type Previous struct {
+	Advert wire.Advert
+	Config Config
 }
 
 // AnnounceReason is why addresses are announced.

@@ -18,6 +18,7 @@ type Start struct{ Resume *Resume }
 // are still on the host.
 type Resume struct {
 	LastAdvert time.Duration // when the last advertisement was sent
+	Since      time.Duration // since when it is master
 	Sequence   uint32        // AH's, of that advertisement
 	// Successor is the priority of the last heard peer, 0 when unknown.
 	Successor uint8
@@ -30,10 +31,9 @@ type Timer struct{}
 // wire.Parse and Err its result. It is passed by pointer and may be used again
 // after the step.
 type Received struct {
-	Advert    wire.Advert
-	Header    wire.Header
-	Multicast bool
-	Err       error
+	Advert wire.Advert
+	Header wire.Header
+	Err    error
 }
 
 // SetPriority is a new effective priority (Priority computes it). Why is for
@@ -43,7 +43,7 @@ type SetPriority struct {
 	Why       string
 }
 
-// Fault: something that the instance needs is gone. LinkDown: nothing can be
+// FaultSet: something that the instance needs is gone. LinkDown: nothing can be
 // sent, so there is no point in answering on until a peer takes over.
 type FaultSet struct {
 	Why      string
@@ -78,14 +78,15 @@ type GiveUp struct{}
 // Clear ends a TakeOver; the priority is the effective one again.
 type Clear struct{}
 
-// Frozen: the process did not run for longer than peers wait. Whatever it was,
-// it is backup now and waits a whole down interval.
+// Frozen: the process did not run for longer than peers wait, see
+// Machine.Overslept. A master is backup now, its addresses go at once, and it
+// waits a whole down interval.
 type Frozen struct{}
 
-// Follow is an order of the sync group: to Master or Backup.
-type Follow struct {
-	To   State
-	Name string // of the member that went first
+// follow is an order of the sync group: to Master or Backup.
+type follow struct {
+	to   State
+	name string // of the member that went first
 }
 
 func (Start) event()       {}
@@ -102,4 +103,4 @@ func (TakeOver) event()    {}
 func (GiveUp) event()      {}
 func (Clear) event()       {}
 func (Frozen) event()      {}
-func (Follow) event()      {}
+func (follow) event()      {}

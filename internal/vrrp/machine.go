@@ -9,81 +9,232 @@ import (
 
 // Machine is one instance. It belongs to one goroutine.
 type Machine struct {
-	config Config
+	config  Config
+	expect  wire.Expect
+	advert  wire.Advert // what Advert returns
+	actions []Action    // used again by each step
+	grouped bool        // a sync group decides when it becomes master
+
+	state  State
+	since  time.Duration
+	cause  Cause
+	detail string
+
+	effective uint8 // without a drill
+	why       string
+	drill     bool
+	fault     bool
+	faultWhy  string
+
+	holds      bool          // the addresses are ours
+	leaveUntil time.Duration // when they go although priority 0 is sent; never
+
+	// BACKUP: the down timer runs from base.
+	base      time.Duration
+	wait      waiting
+	notBefore time.Duration // the startup delay
+	// accepted is the master that was last acknowledged: of our priority or
+	// higher, or tolerated.
+	accepted       netip.Addr
+	preemptAt      time.Duration // until when a lower one is tolerated; never: none was seen
+	lowerHeard     time.Duration // a lower one was heard and not acknowledged; never
+	wants          bool          // the timer ran out, and the sync group is asked
+	wantsCause     Cause
+	masterInterval time.Duration
+
+	// MASTER
+	nextAdvert    time.Duration
+	announceAgain time.Duration
+	lowerAgain    time.Duration
+	refreshAt     time.Duration
+
+	master         netip.Addr
+	masterPriority uint8
+	checked        netip.Addr // its address list was compared
+	checksum       wire.Checksum
+	sequence       uint32
+	successor      uint8
+	lastHeard      time.Duration
+	lastSent       time.Duration
+	counters       Counters
 }
 
+// waiting is what the down timer of a backup waits for.
+type waiting uint8
+
+const (
+	waitDown     waiting = iota // the whole down interval
+	waitReleased                // skew time, after priority 0
+	waitDemoted                 // skew time, after the master lowered its priority
+	waitStart                   // nothing but the startup delay: an owner
+)
+
 // New makes a machine in INIT; it does nothing before Start.
-func New(c Config) *Machine { return &Machine{config: c} }
+func New(c Config) *Machine {
+	m := &Machine{actions: make([]Action, 0, 8)}
+	m.configure(c)
+	m.effective = c.Priority
+	m.forget()
+	return m
+}
+
+// configure takes a configuration; what follows from it is the caller's.
+func (m *Machine) configure(c Config) {
+	m.config = c
+	m.checksum = c.Checksum
+	m.checked = netip.Addr{}
+	m.expect = wire.Expect{Version: c.Version, VRID: c.VRID, Auth: c.Auth, Key: c.Key, AllowEmpty: len(c.Addresses) == 0}
+	m.advert = wire.Advert{Version: c.Version, VRID: c.VRID, Interval: c.Interval, Addresses: c.Addresses, Auth: c.Auth}
+}
+
+// forget is the situation of a machine that has heard nothing.
+func (m *Machine) forget() {
+	m.leaveUntil = never
+	m.notBefore = 0
+	m.idle()
+	m.listen()
+	m.master, m.masterPriority, m.successor = netip.Addr{}, 0, 0
+	m.masterInterval = m.config.Interval
+}
+
+// idle drops what only a master has scheduled.
+func (m *Machine) idle() {
+	m.nextAdvert, m.announceAgain, m.lowerAgain, m.refreshAt = never, never, never, never
+}
+
+// listen drops what only a backup remembers.
+func (m *Machine) listen() {
+	m.accepted = netip.Addr{}
+	m.preemptAt, m.lowerHeard = never, never
+	m.wants = false
+	m.wait = waitDown
+}
 
 // Step takes an event and returns what is to be done, in order. The slice is
 // valid until the next step.
-func (m *Machine) Step(now time.Duration, ev Event) []Action { return nil }
-
-// Deadline is when Step wants a Timer, if it wants one.
-func (m *Machine) Deadline() (time.Duration, bool) { return 0, false }
-
-// State returns what the instance is.
-func (m *Machine) State() State { return Init }
-
-// Config returns the present configuration, not to be changed.
-func (m *Machine) Config() *Config { return &m.config }
-
-// Expect is what wire.Parse is to demand of packets for this instance.
-func (m *Machine) Expect() *wire.Expect { return nil }
-
-// Advert is what a SendAdvert action sends. It is valid until the next call.
-func (m *Machine) Advert(priority uint8, sequence uint32) *wire.Advert { return nil }
-
-// DownInterval is how long peers of this configuration wait at least before
-// they take over from us: no lease may be longer than it should.
-func (m *Machine) DownInterval() time.Duration { return 0 }
-
-// LeaveWait is how long the addresses are to be kept after a last advertisement
-// of priority 0 when nobody is heard: the slowest peer's skew time.
-func (m *Machine) LeaveWait() time.Duration { return 0 }
-
-// Info returns the present situation.
-func (m *Machine) Info() Info { return Info{} }
-
-// Info is what status shows of an instance.
-type Info struct {
-	State State
-	Since time.Duration // when the state was entered
-	Cause Cause
-	// Detail is the fault, or the member of the sync group that went first.
-	Detail string
-
-	Configured, Effective uint8
-	// PriorityWhy explains Effective, "" when it is the configured one.
-	PriorityWhy string
-	Drill       bool // TakeOver is in force
-
-	// HoldsAddresses: the addresses are ours, also while Leaving.
-	HoldsAddresses bool
-	// Leaving: priority 0 is sent, and the addresses stay for a moment.
-	Leaving bool
-
-	// Master is the present master, ourselves included; invalid when unknown.
-	Master         netip.Addr
-	MasterPriority uint8
-	MasterInterval time.Duration // learnt in version 3
-	LastHeard      time.Duration // the last good advertisement, 0: none
-	LastSent       time.Duration
-	Sequence       uint32
-	Successor      uint8 // priority of the last heard peer, for Resume
-
-	Deadline    time.Duration
-	HasDeadline bool
-	Counters    Counters
+func (m *Machine) Step(now time.Duration, ev Event) []Action {
+	m.actions = m.actions[:0]
+	switch ev := ev.(type) {
+	case Timer:
+		m.timer(now)
+	case *Received:
+		m.received(now, ev)
+	case Start:
+		m.start(now, ev.Resume)
+	case SetPriority:
+		m.setPriority(now, ev)
+	case FaultSet:
+		m.setFault(now, ev)
+	case Recovered:
+		m.recovered(now)
+	case Stop:
+		m.stop(now, true)
+	case Abandon:
+		m.stop(now, false)
+	case SetSource:
+		m.config.Source = ev.Source
+	case Reconfigure:
+		m.reconfigure(now, ev.Config)
+	case TakeOver:
+		m.takeOver(now)
+	case GiveUp:
+		m.giveUp(now)
+	case Clear:
+		m.clear(now)
+	case Frozen:
+		m.frozen(now)
+	case follow:
+		m.follow(now, ev)
+	}
+	return m.actions
 }
 
-// Counters are what keepalived's data dump counts.
-type Counters struct {
-	AdvertsReceived, AdvertsSent            uint64
-	BecameMaster, ReleasedMaster            uint64
-	PriorityZeroReceived, PriorityZeroSent  uint64
-	PacketErrors                            [wire.ErrorKinds + 1]uint64 // by wire.Error
-	TTLErrors, IntervalErrors               uint64
-	AddressListErrors, UnknownPeers, Replay uint64
-	OwnSource, DuplicateMaster              uint64
+func (m *Machine) start(now time.Duration, resume *Resume) {
+	if m.state != Init && m.state != Stopped {
+		return
+	}
+	stale := m.holds
+	m.holds = false
+	m.forget()
+	if resume != nil {
+		m.sequence = max(m.sequence, resume.Sequence)
+		m.successor = resume.Successor
+		if !m.fault && now-resume.LastAdvert < m.DownInterval() {
+			m.resume(now, resume)
+			return
+		}
+	}
+	m.holds = stale
+	m.drop()
+	switch {
+	case m.fault:
+		m.enter(now, Fault, CauseFault, m.faultWhy)
+	case m.config.Owner() && m.config.StartMaster && m.config.StartupDelay == 0:
+		m.becomeMaster(now, CauseOwner, "")
+	default:
+		m.notBefore = now + m.config.StartupDelay
+		m.base = m.notBefore
+		if m.config.Owner() && m.config.StartMaster {
+			m.wait = waitStart
+		}
+		m.enter(now, Backup, CauseStart, "")
+	}
+}
+
+func (m *Machine) timer(now time.Duration) {
+	if now >= m.leaveUntil {
+		m.drop()
+	}
+	switch m.state {
+	case Backup:
+		if now >= m.downAt() {
+			m.expired(now)
+		}
+	case Master:
+		m.masterTimer(now)
+	}
+}
+
+// Deadline is when Step wants a Timer, if it wants one. A backup and a master
+// always do.
+func (m *Machine) Deadline() (time.Duration, bool) {
+	at := m.leaveUntil
+	switch m.state {
+	case Backup:
+		at = min(at, m.downAt())
+	case Master:
+		at = min(at, m.nextAdvert, m.announceAgain, m.lowerAgain, m.refreshAt)
+	}
+	return at, at != never
+}
+
+// enter changes the state and says so.
+func (m *Machine) enter(now time.Duration, to State, cause Cause, detail string) {
+	from := m.state
+	m.state, m.since, m.cause, m.detail = to, now, cause, detail
+	if to != Master {
+		m.idle()
+	}
+	m.act(Action{Kind: Transition, From: from, To: to, Cause: cause, Detail: detail})
+}
+
+func (m *Machine) act(a Action) { m.actions = append(m.actions, a) }
+
+// send asks for an advertisement.
+func (m *Machine) send(now time.Duration, priority uint8) {
+	m.sequence++
+	m.lastSent = now
+	m.counters.AdvertsSent++
+	if priority == wire.PriorityRelease {
+		m.counters.PriorityZeroSent++
+	}
+	m.act(Action{Kind: SendAdvert, Priority: priority, Sequence: m.sequence})
+}
+
+// priority is the one to advertise and to compare with.
+func (m *Machine) priority() uint8 {
+	if m.drill && m.effective < drillPriority {
+		return drillPriority
+	}
+	return m.effective
 }

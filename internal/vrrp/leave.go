@@ -1,0 +1,111 @@
+package vrrp
+
+import "time"
+
+// leave sends priority 0 and keeps answering until a peer has the addresses, or
+// the slowest peer would. Without a link there is nobody to tell.
+func (m *Machine) leave(now time.Duration, linger bool) {
+	if m.state != Master {
+		return
+	}
+	m.send(now, 0)
+	if !linger {
+		m.drop()
+		return
+	}
+	m.leaveUntil = now + skew(m.config.Version, slowestPriority, m.config.Interval) + unheardMargin
+}
+
+// succeeded: somebody else is master, so the addresses can go soon.
+func (m *Machine) succeeded(now time.Duration) {
+	if m.leaveUntil != never {
+		m.leaveUntil = min(m.leaveUntil, now+successorGrace)
+	}
+}
+
+// drop gives the addresses up now. It says so also when they are not held,
+// where stale ones of an earlier run may be.
+func (m *Machine) drop() {
+	m.holds = false
+	m.leaveUntil = never
+	m.act(Action{Kind: RemoveAddresses})
+}
+
+func (m *Machine) stop(now time.Duration, graceful bool) {
+	if m.state == Stopped {
+		if !graceful && m.holds {
+			m.drop()
+		}
+		return
+	}
+	m.leave(now, graceful)
+	if m.holds && m.leaveUntil == never || m.holds && !graceful {
+		m.drop()
+	}
+	if m.state == Master {
+		m.counters.ReleasedMaster++
+	}
+	m.drill = false
+	m.enter(now, Stopped, CauseStop, "")
+}
+
+func (m *Machine) setFault(now time.Duration, ev FaultSet) {
+	m.fault, m.faultWhy = true, ev.Why
+	switch m.state {
+	case Init, Stopped:
+		return
+	case Fault:
+		m.detail = ev.Why
+		if ev.LinkDown && m.holds {
+			m.drop()
+		}
+		return
+	case Master:
+		m.leave(now, !ev.LinkDown)
+		m.counters.ReleasedMaster++
+	case Backup:
+		if ev.LinkDown && m.holds {
+			m.drop()
+		}
+	}
+	m.drill = false
+	m.listen()
+	m.enter(now, Fault, CauseFault, ev.Why)
+}
+
+func (m *Machine) recovered(now time.Duration) {
+	m.fault, m.faultWhy = false, ""
+	if m.state != Fault {
+		return
+	}
+	if m.config.Owner() && m.config.StartMaster {
+		m.becomeMaster(now, CauseOwner, "")
+		return
+	}
+	m.becomeBackup(now, CauseRecovered, "")
+}
+
+// frozen: a peer has taken over meanwhile, so nothing is announced and nobody
+// is asked.
+func (m *Machine) frozen(now time.Duration) {
+	if m.holds {
+		m.drop()
+	}
+	switch m.state {
+	case Master:
+		m.drill = false
+		m.becomeBackup(now, CauseFrozen, "")
+	case Backup:
+		// What was sent meanwhile may be lost.
+		m.wait, m.base, m.wants = waitDown, now, false
+	}
+}
+
+// Overslept reports whether a master has not advertised for so long that its
+// peers may have taken over: time for Frozen, before anything else is stepped.
+func (m *Machine) Overslept(now time.Duration) bool {
+	return m.state == Master && now-m.lastSent >= m.DownInterval()
+}
+
+// Done reports whether a stopped machine has nothing left to do.
+func (m *Machine) Done() bool { return m.state == Stopped && !m.holds }

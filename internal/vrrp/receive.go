@@ -1,0 +1,139 @@
+package vrrp
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	wire "evenkeel/internal/wire/vrrp"
+)
+
+// received judges a packet and hands what is good to the state.
+func (m *Machine) received(now time.Duration, r *Received) {
+	if m.state == Init || m.state == Stopped && m.leaveUntil == never {
+		return
+	}
+	if !m.acceptable(r) {
+		return
+	}
+	a, source := &r.Advert, r.Header.Source
+	m.counters.AdvertsReceived++
+	m.lastHeard = now
+	if a.Auth == wire.AuthAH {
+		m.sequence = a.Sequence
+	}
+	if m.config.Unicast() && !m.config.ChecksumFixed {
+		if m.checksum = a.Checksum; a.Checksum == wire.ChecksumPseudo {
+			m.checksum = m.config.Checksum
+		}
+	}
+	if a.Priority == wire.PriorityRelease {
+		m.counters.PriorityZeroReceived++
+	} else {
+		m.successor = a.Priority
+		m.succeeded(now)
+	}
+	switch m.state {
+	case Backup:
+		m.backupHeard(now, a, source)
+	case Master:
+		m.masterHeard(now, a, source)
+	case Fault, Stopped:
+		m.master, m.masterPriority = source, a.Priority
+		if a.Priority == wire.PriorityRelease {
+			m.master = netip.Addr{}
+		}
+	}
+}
+
+// acceptable makes the checks of RFC 3768 7.1 and RFC 9568 7.1 that are not the
+// codec's, and keepalived's.
+func (m *Machine) acceptable(r *Received) bool {
+	a, h := &r.Advert, &r.Header
+	if h.Source == m.config.Source {
+		m.counters.OwnSource++
+		m.note(Action{Notice: NoticeOwnSource, Peer: h.Source})
+		return false
+	}
+	if !m.fromPeer(h) {
+		return false
+	}
+	if r.Err != nil {
+		kind, _ := r.Err.(wire.Error)
+		m.counters.PacketErrors[int(kind)%len(m.counters.PacketErrors)]++
+		m.note(Action{Notice: NoticeBadPacket, Peer: h.Source, Priority: a.Priority, Got: int64(kind)})
+		return false
+	}
+	if m.config.Version == 2 && a.Interval != m.config.Interval {
+		m.counters.IntervalErrors++
+		m.note(Action{Notice: NoticeInterval, Peer: h.Source, Got: a.Interval.Milliseconds(), Want: m.config.Interval.Milliseconds()})
+		return false
+	}
+	// Routers share one sequence (keepalived): whoever sends goes on where the
+	// last one was.
+	if a.Auth == wire.AuthAH && a.Sequence <= m.sequence {
+		m.counters.Replay++
+		m.note(Action{Notice: NoticeReplay, Peer: h.Source, Got: int64(a.Sequence), Want: int64(m.sequence) + 1})
+		return false
+	}
+	return m.sameAddresses(a, h.Source)
+}
+
+// fromPeer: multicast has to come with the TTL of a neighbour, unicast from a
+// peer, and the two are not mixed.
+func (m *Machine) fromPeer(h *wire.Header) bool {
+	multicast := h.Destination.IsMulticast()
+	least, most := uint8(255), uint8(255)
+	if m.config.Unicast() {
+		i := slices.IndexFunc(m.config.Peers, func(p Peer) bool { return p.Addr == h.Source })
+		if i < 0 || multicast {
+			m.counters.UnknownPeers++
+			m.note(Action{Notice: NoticeUnknownPeer, Peer: h.Source})
+			return false
+		}
+		least, most = m.config.Peers[i].MinTTL, m.config.Peers[i].MaxTTL
+		if most == 0 {
+			most = 255
+		}
+	} else if !multicast {
+		m.counters.UnknownPeers++
+		m.note(Action{Notice: NoticeUnknownPeer, Peer: h.Source})
+		return false
+	}
+	if h.TTL < least || h.TTL > most {
+		m.counters.TTLErrors++
+		want := least
+		if h.TTL > most {
+			want = most
+		}
+		m.note(Action{Notice: NoticeTTL, Peer: h.Source, Got: int64(h.TTL), Want: int64(want)})
+		return false
+	}
+	return true
+}
+
+// sameAddresses compares the advertised addresses with ours, in any order.
+func (m *Machine) sameAddresses(a *wire.Advert, source netip.Addr) bool {
+	if m.config.SkipCheckAddresses && source == m.checked {
+		return true
+	}
+	ours := m.config.Addresses
+	n := Action{Notice: NoticeAddresses, Peer: source, Priority: a.Priority, Got: int64(len(a.Addresses)), Want: int64(len(ours))}
+	same := len(a.Addresses) == len(ours)
+	if same && !slices.Equal(a.Addresses, ours) {
+		for _, address := range ours {
+			if !slices.Contains(a.Addresses, address) {
+				same, n.Address = false, address
+				break
+			}
+		}
+	}
+	if !same {
+		m.counters.AddressListErrors++
+		m.note(n)
+		m.checked = netip.Addr{}
+		return false
+	}
+	m.checked = source
+	return true
+}
