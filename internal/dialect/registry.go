@@ -3,6 +3,7 @@ package dialect
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -23,8 +24,17 @@ type Options struct {
 	Diag bool
 	// LocalPeer is this node's name (-L); "": the host's name.
 	LocalPeer string
+	// ConfigID is what @ lines of keepalived.conf are compared with (-i); "":
+	// the host's name up to its first dot.
+	ConfigID string
 	// ReadFile reads the files that lines name; nil: os.ReadFile.
 	ReadFile func(name string) ([]byte, error)
+	// Glob finds the files that a pattern of an include names; nil:
+	// filepath.Glob.
+	Glob func(pattern string) ([]string, error)
+	// Exists says whether a script is there and can be run by somebody; nil:
+	// os.Stat is asked.
+	Exists func(name string) bool
 }
 
 // WithDefaults fills in what was left out.
@@ -35,7 +45,22 @@ func (o Options) WithDefaults() Options {
 	if o.ReadFile == nil {
 		o.ReadFile = os.ReadFile
 	}
+	if o.ConfigID == "" {
+		name, _ := os.Hostname()
+		o.ConfigID, _, _ = strings.Cut(name, ".")
+	}
+	if o.Glob == nil {
+		o.Glob = filepath.Glob
+	}
+	if o.Exists == nil {
+		o.Exists = executable
+	}
 	return o
+}
+
+func executable(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && !info.IsDir() && info.Mode()&0o111 != 0
 }
 
 // Keyword is the description of one keyword for people.

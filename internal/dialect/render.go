@@ -19,7 +19,7 @@ func Render(w io.Writer, diags model.Diagnostics, files []File) error {
 			place = d.Pos.String() + ": "
 		}
 		fmt.Fprintf(&b, "%s%s: %s\n", place, severity(d.Severity), d.Message)
-		if line, ok := sourceLine(files, d.Pos); ok {
+		if line, ok := sourceLine(files, d.Pos); ok && !d.Secret {
 			fmt.Fprintf(&b, "    %s\n", line)
 			if d.Pos.Col > 0 && d.Pos.Col <= len(line)+1 {
 				fmt.Fprintf(&b, "    %s^\n", margin(line[:d.Pos.Col-1]))

@@ -17,6 +17,8 @@ type Diagnostic struct {
 	Severity Severity
 	Message  string // what is wrong
 	Cure     string // what would be right; may be empty
+	// Secret: the line holds a password, and is not to be shown.
+	Secret bool
 }
 
 // String gives "file:line:col: message; cure".

@@ -28,6 +28,33 @@ type Failover struct {
 	NoRealtime       bool
 	GARPLowerPrioAll bool
 
+	NamespaceIPVS     string // net_namespace_ipvs
+	HasNamespaceIPVS  bool   // it was given; "" is the default namespace then
+	DefaultInterface  string // for static addresses, routes and rules without dev
+	DynamicInterfaces bool   // interfaces may come and go
+	LogUnknownVRIDs   bool
+	VMACPrefix        string // of generated interface names; "": vrrp
+	VMACAddrPrefix    string // the same for addresses with an interface of their own
+	StatesOnReload    bool   // fifo_write_vrrp_states_on_reload
+	ServerInitNotify  bool   // rs_init_notifies
+	LogAllFailures    bool   // checker_log_all_failures
+	ReloadRepeat      bool
+	ReloadCheckLog    string // reload_check_config FILE
+	ReloadFile        string
+	ChildWait         time.Duration // child_wait_time
+	Startup, Shutdown *Command      // startup_script, shutdown_script
+	StartupTimeout    time.Duration
+	ShutdownTimeout   time.Duration
+	ConfigDirectory   string        // config_save_dir
+	RTTimeLimit       time.Duration // vrrp_rlimit_rttime; 0: chosen by us
+	CPUs              []int         // vrrp_cpu_affinity
+	NoSwap            bool          // vrrp_no_swap
+	Nice              *int          // vrrp_priority
+
+	GARPGroups         []*GARPGroup
+	LinkbeatInterfaces []LinkbeatInterface
+	InterfaceDelays    []InterfaceDelay
+
 	StaticAddresses []*IPAddress
 	StaticRoutes    []*IPRoute
 	StaticRules     []*IPRule
@@ -43,6 +70,30 @@ type Failover struct {
 	VirtualServers []*VirtualServer
 	ServerGroups   []*VirtualServerGroup
 	LVS            LVSGlobal
+}
+
+// GARPGroup is a garp_group block: the time between two frames on an interface,
+// or on several that share a switch.
+type GARPGroup struct {
+	Pos          Pos
+	Interfaces   []string
+	Shared       bool // the limit is one for all of them
+	GARPInterval *time.Duration
+	NAInterval   *time.Duration
+}
+
+// LinkbeatInterface is one line of linkbeat_interfaces.
+type LinkbeatInterface struct {
+	Pos    Pos
+	Name   string
+	Method string // "", MII, ETHTOOL, IOCTL
+}
+
+// InterfaceDelay is one line of interface_up_down_delays.
+type InterfaceDelay struct {
+	Pos      Pos
+	Name     string
+	Down, Up time.Duration
 }
 
 // Credential is a user and a group by name; Group may be empty.
@@ -62,6 +113,8 @@ type Mail struct {
 	AlertDefault   bool // smtp_alert of everything that does not say otherwise
 	AlertVRRP      *bool
 	AlertChecker   *bool
+	NoFaults       bool // no_email_faults
+	NoChecker      bool // no_checker_emails: only of servers that come or go for good
 }
 
 // Webhook is a URL that gets events as JSON by POST (an extension).
@@ -81,6 +134,8 @@ type NotifyFIFO struct {
 	VRRPScript *Command
 	LVSPath    string
 	LVSScript  *Command
+	// Who owns the pipes; nil: script_user.
+	User, VRRPUser, LVSUser *Credential
 }
 
 // Command is a program with arguments, and who runs it.
@@ -102,7 +157,9 @@ type IPAddress struct {
 	Options    []string // home, nodad, mngtmpaddr, -nodad: flags as written
 	TrackGroup string
 	NoTrack    bool
-	Deprecated *bool // preferred_lft 0; nil: keepalived's choice (IPv6 /128: yes)
+	Deprecated *bool         // preferred_lft 0; nil: keepalived's choice (IPv6 /128: yes)
+	Preferred  time.Duration // preferred_lft in whole seconds; 0: for ever, or Deprecated
+	UseVMAC    bool          // an interface of its own with the virtual address, on Device
 }
 
 // IPRoute is one line of virtual_routes or static_routes, in ip-route's words.
@@ -123,6 +180,9 @@ type IPRoute struct {
 	OnLink     bool
 	Options    map[string]string // mtu, advmss, rtt, rttvar, ssthresh, cwnd, initcwnd, initrwnd, window, hoplimit, quickack, congctl, realms, features
 	NextHops   []NextHop
+	VRF        string
+	Mode       string // "" and prepend: before what matches; add: only if nothing does; append: behind
+	Default    bool   // written as default
 	TrackGroup string
 	NoTrack    bool
 }
@@ -155,8 +215,12 @@ type IPRule struct {
 	SrcPort     string
 	DstPort     string
 	Protocol    string
-	TrackGroup  string
-	NoTrack     bool
+	Realms      string
+	TunnelID    string
+	// SuppressGroup is suppress_ifgroup: a route through it is not used.
+	SuppressGroup string
+	TrackGroup    string
+	NoTrack       bool
 }
 
 // TrackGroup names instances that follow a static address, route or rule.
@@ -189,7 +253,8 @@ type TrackProcess struct {
 	Weight       int
 	Reverse      bool
 	Quorum       int // 1
-	QuorumMax    int // 0: none
+	QuorumMax    int // more than so many is a failure, unless NoMax
+	NoMax        bool
 	ForkDelay    time.Duration
 	ExitDelay    time.Duration
 	FullCommand  bool
@@ -224,6 +289,8 @@ type BFDInstance struct {
 	MaxHops    int // how far the neighbour may be
 	Weight     int
 	Reverse    bool
+	VRRPOnly   bool // events go to instances alone
+	CheckOnly  bool // events go to virtual servers alone
 }
 
 // Tracked is one name in a track_* block, with what it says there.
@@ -239,6 +306,7 @@ type Tracked struct {
 type Notify struct {
 	Master, Backup, Fault, Stop, Deleted, All *Command
 	MasterRxLowerPrio                         *Command
+	DeletedSent                               bool  // notify_deleted: DELETED is told in place of FAULT
 	PriorityChanges                           bool  // notify_priority_changes
 	MailAlert                                 *bool // nil: the global default
 }
@@ -294,7 +362,9 @@ type VRRPInstance struct {
 	VMACPerAddress     bool // use_vmac_addr
 	IPVLAN             bool
 	IPVLANName         string
-	IPVLANMode         string
+	IPVLANMode         string // "", bridge, private, vepa
+	IPVLANAddr         netip.Prefix
+	VRF                string
 	PromoteSecondaries bool
 
 	Addresses         []*IPAddress
@@ -322,6 +392,8 @@ type VRRPInstance struct {
 	HigherPrioSendAdvert bool
 	LowerPrioNoAdvert    bool
 	ChecksumCompatNever  bool // unicast v3: pseudo-header always; see version 3 and old keepaliveds
+	ChecksumOld          bool // old_unicast_checksum: unicast v3 without pseudo-header
+	UnicastFaultNoPeer   bool // without peers: a fault, not multicast
 	ThreadPriority       int
 
 	GARPMasterDelay         time.Duration // 0: no second batch
@@ -333,6 +405,8 @@ type VRRPInstance struct {
 	GARPInterval            time.Duration // between two frames on an interface
 	NAInterval              time.Duration
 	DownIntervalAdverts     int
+	GARPExtra               time.Duration // garp_extra_if; 0: none
+	GARPExtraAll            bool          // on every interface of an address, not on virtual ones only
 
 	TrackInterfaces []Tracked
 	TrackScripts    []Tracked
