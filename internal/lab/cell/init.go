@@ -52,7 +52,8 @@ func Boot(o Options) (int, error) {
 		return 0, err
 	}
 	defer r.Close()
-	cmd := exec.Command(o.Program, o.Args...)
+	cmd := exec.Command(o.Program)
+	cmd.Args = o.Args
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = "/", o.Env, log, log
 	cmd.ExtraFiles = []*os.File{w}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWUTS}

@@ -189,3 +189,21 @@ func Strays(prefix string) ([]string, error) {
 	}
 	return names, nil
 }
+
+// Unplug removes an interface, and with it the other end of its cable. One
+// that is gone is no error.
+func Unplug(space, name string) error {
+	return In(space, func() error {
+		l, err := netlink.LinkByName(name)
+		if errors.As(err, new(netlink.LinkNotFoundError)) {
+			return nil
+		}
+		if err == nil {
+			err = netlink.LinkDel(l)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %s: %w", space, name, err)
+		}
+		return nil
+	})
+}

@@ -15,7 +15,7 @@ const (
 	maxNodes    = 64
 	maxNetworks = 8
 	maxVIPs     = 256
-	maxName     = 15 // a network namespace's name holds lab and node
+	maxName     = 12 // an interface's name, at most 15 letters, holds a node's and its number
 	maxText     = 1 << 20
 )
 
@@ -145,6 +145,8 @@ func (p *parser) complete() error {
 		return missing("there is no network: add a line `network front 10.77.0.0/24`")
 	case len(t.Client) == 0:
 		return missing("there is no client: add a line `client ADDRESS`")
+	case len(t.VIPs) == 0:
+		return missing("there is nothing to watch: add a line `vip ADDRESS` for each address that moves between the directors")
 	case len(t.Directors) == 0:
 		return missing("there is no director: add lines `director NAME ADDRESS`")
 	case t.Haproxy == "" && t.Keepalived == "":
@@ -161,11 +163,19 @@ func (p *parser) complete() error {
 		t.VIPs[i].Master = m.w.text
 	}
 	for _, v := range t.VIPs {
+		if n := p.networkOf(v.Address); n != p.networkOf(t.VIPs[0].Address) {
+			return missing(fmt.Sprintf("%s and %s lie in different networks; the lab watches those of one network", t.VIPs[0].Address, v.Address))
+		}
 		if !slices.ContainsFunc(t.Client, func(i Interface) bool { return i.Address.Masked().Contains(v.Address) }) {
 			return missing(fmt.Sprintf("the client is on no network with %s, so it cannot ask there; give it an address in that network", v.Address))
 		}
 	}
 	return nil
+}
+
+// networkOf is the index of the network that an address lies in.
+func (p *parser) networkOf(a netip.Addr) int {
+	return slices.IndexFunc(p.t.Networks, func(n Network) bool { return n.Prefix.Contains(a) })
 }
 
 func directors(t *Topology) string {
@@ -229,7 +239,7 @@ func (p *parser) address(w word, text string) (netip.Addr, int, error) {
 	if err != nil {
 		return a, 0, p.at(w, "%q is no address; the line reads: %s", text, p.form)
 	}
-	network := slices.IndexFunc(p.t.Networks, func(n Network) bool { return n.Prefix.Contains(a) })
+	network := p.networkOf(a)
 	if network < 0 {
 		return a, 0, p.at(w, "%s lies in no network; declare one above (network NAME %s)", a, around(a))
 	}

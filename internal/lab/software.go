@@ -1,0 +1,112 @@
+package lab
+
+import (
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"evenkeel/internal/lab/cell"
+	"evenkeel/internal/lab/process"
+)
+
+// Software is what the directors of a cluster run.
+type Software string
+
+// Kinds of software.
+const (
+	Evenkeel   Software = "evenkeel"
+	Keepalived Software = "keepalived" // with HAProxy
+)
+
+// configs are the paths of a director's files as the node sees them; empty
+// where the topology names none.
+type configs struct{ haproxy, keepalived string }
+
+// product is how one kind of software is run and told things.
+type product struct {
+	name Software
+	// needs are programs that must be installed.
+	needs []string
+	// programs are what a node starts, in order. own is this program as the
+	// node sees it.
+	programs func(own string, c configs) []cell.Program
+	// quits are the roles whose processes get SIGTERM when a node is stopped.
+	quits []process.Role
+	// reloads are the roles that are told to read their files again.
+	reloads []reload
+	// restarts is set where an upgrade is a stop and a start.
+	restarts bool
+}
+
+// reload is a signal for a role.
+type reload struct {
+	role   process.Role
+	signal string
+}
+
+// products has an entry for every kind.
+var products = []product{
+	{
+		name: Evenkeel,
+		programs: func(own string, c configs) []cell.Program {
+			args := []string{own, "run"}
+			for _, f := range []string{c.haproxy, c.keepalived} {
+				if f != "" {
+					args = append(args, f)
+				}
+			}
+			return []cell.Program{{Name: "evenkeel", Args: args}}
+		},
+		quits:   []process.Role{process.Keeper},
+		reloads: []reload{{process.Keeper, "SIGHUP"}},
+	},
+	{
+		name:  Keepalived,
+		needs: []string{"keepalived", "haproxy"},
+		programs: func(_ string, c configs) (list []cell.Program) {
+			if c.haproxy != "" {
+				list = append(list, cell.Program{Name: "haproxy", Args: []string{find("haproxy"), "-W", "-db", "-f", c.haproxy}})
+			}
+			if c.keepalived != "" {
+				list = append(list, cell.Program{Name: "keepalived", Args: []string{find("keepalived"), "-n", "-l", "-D", "-f", c.keepalived}})
+			}
+			return list
+		},
+		quits:    []process.Role{process.Keeper, process.ProxyKeeper},
+		reloads:  []reload{{process.Keeper, "SIGHUP"}, {process.ProxyKeeper, "SIGUSR2"}},
+		restarts: true,
+	},
+}
+
+// productOf finds what is known of a kind of software, and whether this
+// machine has it.
+func productOf(name Software) (product, error) {
+	var names []string
+	for _, p := range products {
+		names = append(names, string(p.name))
+		if p.name != name {
+			continue
+		}
+		for _, need := range p.needs {
+			if find(need) == "" {
+				return p, fmt.Errorf("%s is not installed (as root on Debian: apt-get install %s)", need, need)
+			}
+		}
+		return p, nil
+	}
+	return product{}, fmt.Errorf("directors cannot run %q; they run one of %s", name, strings.Join(names, ", "))
+}
+
+// find looks a program up, also where PATH of an ordinary user does not.
+func find(name string) string {
+	if path, err := exec.LookPath(name); err == nil {
+		return path
+	}
+	for _, dir := range []string{"/usr/sbin", "/sbin", "/usr/local/sbin"} {
+		if path, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
+			return path
+		}
+	}
+	return ""
+}

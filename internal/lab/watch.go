@@ -1,0 +1,177 @@
+package lab
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"strings"
+	"sync"
+	"time"
+
+	"evenkeel/internal/lab/measure"
+	"evenkeel/internal/lab/probe"
+	"evenkeel/internal/lab/record"
+	"evenkeel/internal/lab/space"
+)
+
+// keep is how long records are remembered beyond what a drill still needs.
+const keep = 2 * time.Second
+
+// Watch is the pair of observers of a cluster, and what they have told.
+type Watch struct {
+	observers []*observer
+	vips      int
+
+	mu      sync.Mutex
+	live    *measure.Live
+	records []record.Record
+	changed chan struct{} // closed and replaced when a window ends
+	failed  error
+}
+
+// observer is one process in the client's namespace.
+type observer struct {
+	cmd  *exec.Cmd
+	stop io.Closer
+	said *strings.Builder
+	done chan struct{}
+}
+
+// Watch starts the observers. End them with Close.
+func (c *Cluster) Watch(load probe.Load) (*Watch, error) {
+	w := &Watch{vips: len(c.Topology.VIPs), live: measure.NewLive(len(c.Topology.VIPs), probe.Period), changed: make(chan struct{})}
+	prober := []string{"lab", "probe"}
+	asker := []string{"lab", "load", fmt.Sprintf("-kept=%d", load.Kept), fmt.Sprintf("-fresh=%d", load.Fresh),
+		fmt.Sprintf("-pause=%s", load.Pause), fmt.Sprintf("-timeout=%s", load.Timeout)}
+	for _, v := range c.Topology.VIPs {
+		prober = append(prober, v.Address.String())
+		asker = append(asker, fmt.Sprintf("%s:%d", v.Address, v.Port))
+	}
+	observers := [][]string{prober}
+	if c.Topology.Haproxy != "" && load.Kept+load.Fresh > 0 {
+		observers = append(observers, asker)
+	}
+	for _, args := range observers {
+		if err := w.observe(c, args); err != nil {
+			w.Close()
+			return nil, err
+		}
+	}
+	return w, nil
+}
+
+func (w *Watch) observe(c *Cluster, args []string) error {
+	o := &observer{cmd: exec.Command(c.program, args...), said: &strings.Builder{}, done: make(chan struct{})}
+	// Its end closes the pipe, also when this process is killed: then the observer goes, too.
+	stop, err := o.cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	out, err := o.cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	o.stop, o.cmd.Stderr = stop, o.said
+	o.cmd.Env = append(environment(), c.place.mark(c.Topology.Name))
+	o.cmd.SysProcAttr = apart()
+	if err := space.In(c.space(clientName), o.cmd.Start); err != nil {
+		return fmt.Errorf("%s: %w", strings.Join(args[:2], " "), err)
+	}
+	w.observers = append(w.observers, o)
+	go func() {
+		defer close(o.done)
+		w.listen(out)
+		err := o.cmd.Wait()
+		w.fail(fmt.Errorf("the %s ended: %v: %s", args[1], err, strings.TrimSpace(o.said.String())))
+	}()
+	return nil
+}
+
+func (w *Watch) listen(out io.Reader) {
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		if r, err := record.Parse(lines.Bytes()); err == nil {
+			w.add(r)
+		}
+	}
+}
+
+func (w *Watch) add(r record.Record) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.live.Add(r)
+	w.records = append(w.records, r)
+	if r.Kind == record.Window {
+		close(w.changed)
+		w.changed = make(chan struct{})
+	}
+}
+
+func (w *Watch) fail(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.failed == nil {
+		w.failed = err
+		close(w.changed)
+		w.changed = make(chan struct{})
+	}
+}
+
+// Close ends the observers.
+func (w *Watch) Close() {
+	for _, o := range w.observers {
+		o.stop.Close()
+		<-o.done
+	}
+}
+
+var errLate = errors.New("it took too long")
+
+// Until waits until is says yes, which is asked after every probe.
+func (w *Watch) Until(ctx context.Context, within time.Duration, is func(l *measure.Live) bool) error {
+	timeout := time.NewTimer(within)
+	defer timeout.Stop()
+	for {
+		w.mu.Lock()
+		yes, failed, changed := is(w.live), w.failed, w.changed
+		w.mu.Unlock()
+		switch {
+		case failed != nil:
+			return failed
+		case yes:
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-timeout.C:
+			return errLate
+		case <-changed:
+		}
+	}
+}
+
+// Now looks at how things are.
+func (w *Watch) Now(look func(l *measure.Live)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	look(w.live)
+}
+
+// Since gives the records from a moment on, in order, and forgets older ones.
+func (w *Watch) Since(from time.Duration) []record.Record {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var since []record.Record
+	for _, r := range w.records {
+		if r.At >= from {
+			since = append(since, r)
+		}
+	}
+	w.records = append([]record.Record(nil), since...)
+	measure.Sort(since)
+	return since
+}
