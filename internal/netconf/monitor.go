@@ -92,7 +92,8 @@ func (h *Host) readChanges() ([]Change, error) {
 	return h.attribute(), nil
 }
 
-// attribute says whose the addresses are that have gone, and not come back.
+// attribute names who wants the addresses of the changes; one that has gone is
+// named only if it has not come back meanwhile.
 func (h *Host) attribute() []Change {
 	for i := range h.monitor.changes {
 		c := &h.monitor.changes[i]
@@ -100,11 +101,16 @@ func (h *Host) attribute() []Change {
 			continue
 		}
 		it := h.find(c.Index, c.Prefix)
-		if it == nil || it.state != ours {
+		if it == nil {
 			continue
 		}
-		if l := h.monitor.snapshot.ByIndex(c.Index); c.Kind == AddressRemoved && l != nil && l.has(it.id) {
-			continue
+		if c.Kind == AddressRemoved {
+			if l := h.monitor.snapshot.ByIndex(c.Index); l != nil && l.has(it.id) {
+				continue
+			}
+			if it.state == foreign {
+				it.state = absent // it is for us to add now
+			}
 		}
 		c.Owner = it.owners[0]
 	}

@@ -142,3 +142,12 @@ func (a *AddressState) Secondary() bool {
 // Tentative says that the address cannot be used, for duplicate address
 // detection goes on or has found another owner.
 func (a *AddressState) Tentative() bool { return a.Flags&(flagTentative|flagDADFailed) != 0 }
+
+// NewSnapshot is a picture of these links, for those who stand in for a Host.
+func NewSnapshot(links ...*LinkState) *Snapshot {
+	s := emptySnapshot()
+	for _, l := range links {
+		s.byIndex[l.Index], s.byName[l.Name] = l, l
+	}
+	return &s
+}
