@@ -254,8 +254,11 @@ func (m *monitor) unaddress(index int, a AddressState) {
 	}
 	if i := l.position(index, &a); i >= 0 {
 		l.Addresses = slices.Delete(l.Addresses, i, i+1)
-		m.change(AddressRemoved, l).Prefix = a.Prefix
 	}
+	// Also of one that was not in the picture: the kernel tells of a new IPv6
+	// address some time after it has added it, and not at all if it is gone by
+	// then.
+	m.change(AddressRemoved, l).Prefix = a.Prefix
 }
 
 // reread asks for everything, and takes what differs for changes.
