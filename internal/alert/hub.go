@@ -113,7 +113,7 @@ func (h *Hub) Set(c Config) error {
 		}
 		seen[key] = true
 		before := byKey[key]
-		if before != nil && before.limit == c.Queue && reflect.DeepEqual(before.spec, spec) {
+		if before != nil && before.limit == c.Queue && same(before.spec, spec) {
 			all = append(all, before)
 			continue
 		}
@@ -143,6 +143,14 @@ func (h *Hub) Set(c Config) error {
 		}
 	}
 	return nil
+}
+
+// same says whether two specs with one key ask for the same.
+func same(a, b Spec) bool {
+	if a, ok := a.(interface{ same(Spec) bool }); ok {
+		return a.same(b)
+	}
+	return reflect.DeepEqual(a, b)
 }
 
 // Recent gives the latest events, the oldest first.

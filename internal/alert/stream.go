@@ -41,6 +41,12 @@ func (s Stream) Wants(e *Event) bool { return wantsLevel(s.Level, e) }
 
 func (s Stream) traits() traits { return traits{limit: logLimit, local: true, batch: 16} }
 
+// same compares who writes, not what is in the writer.
+func (s Stream) same(other Spec) bool {
+	o, ok := other.(Stream)
+	return ok && o == s
+}
+
 func (s Stream) open(func(Severity, string)) (output, error) { return streamOutput{s}, nil }
 
 type streamOutput struct{ spec Stream }
