@@ -69,6 +69,21 @@ const (
 	AnnounceLowerPriorityAgain
 )
 
+var announceTexts = [...]string{
+	AnnounceMaster:             "became master",
+	AnnounceMasterAgain:        "became master, again",
+	AnnounceRefresh:            "refresh",
+	AnnounceLowerPriority:      "heard a lower master",
+	AnnounceLowerPriorityAgain: "heard a lower master, again",
+}
+
+func (r AnnounceReason) String() string {
+	if int(r) < len(announceTexts) {
+		return announceTexts[r]
+	}
+	return "unknown"
+}
+
 // NoticeKind is what a Note says.
 type NoticeKind uint8
 

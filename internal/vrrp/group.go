@@ -69,13 +69,8 @@ func (g *Group) Step(now time.Duration, i int, ev Event) []GroupAction {
 	}
 	// Each round changes states towards the one that started it: a bound only
 	// keeps a mistake from becoming a hang.
-	for range 4 * len(g.members) {
-		if len(g.queue) == 0 {
-			break
-		}
-		next := g.queue[0]
-		g.queue = g.queue[1:]
-		g.run(now, next.member, next.event)
+	for n := 0; n < len(g.queue) && n < 4*len(g.members); n++ {
+		g.run(now, g.queue[n].member, g.queue[n].event)
 	}
 	return g.out
 }

@@ -52,21 +52,17 @@ func (m *Machine) stop(now time.Duration, graceful bool) {
 func (m *Machine) setFault(now time.Duration, ev FaultSet) {
 	m.fault, m.faultWhy = true, ev.Why
 	switch m.state {
-	case Init, Stopped:
-		return
-	case Fault:
-		m.detail = ev.Why
-		if ev.LinkDown && m.holds {
-			m.drop()
-		}
-		return
 	case Master:
 		m.leave(now, !ev.LinkDown)
 		m.counters.ReleasedMaster++
-	case Backup:
-		if ev.LinkDown && m.holds {
-			m.drop()
-		}
+	case Fault:
+		m.detail = ev.Why
+	}
+	if ev.LinkDown && m.holds {
+		m.drop()
+	}
+	if m.state != Master && m.state != Backup {
+		return
 	}
 	m.drill = false
 	m.listen()

@@ -52,7 +52,8 @@ type Machine struct {
 	masterPriority uint8
 	checked        netip.Addr // its address list was compared
 	checksum       wire.Checksum
-	sequence       uint32
+	sequence       uint32 // AH's: the last that was sent or heard
+	sequenceFrom   netip.Addr
 	successor      uint8
 	lastHeard      time.Duration
 	lastSent       time.Duration
@@ -81,6 +82,7 @@ func New(c Config) *Machine {
 // configure takes a configuration; what follows from it is the caller's.
 func (m *Machine) configure(c Config) {
 	m.config = c
+	m.config.Source = c.Source.WithZone("")
 	m.checksum = c.Checksum
 	m.checked = netip.Addr{}
 	m.expect = wire.Expect{Version: c.Version, VRID: c.VRID, Auth: c.Auth, Key: c.Key, AllowEmpty: len(c.Addresses) == 0}
@@ -132,7 +134,7 @@ func (m *Machine) Step(now time.Duration, ev Event) []Action {
 	case Abandon:
 		m.stop(now, false)
 	case SetSource:
-		m.config.Source = ev.Source
+		m.setSource(ev.Source)
 	case Reconfigure:
 		m.reconfigure(now, ev.Config)
 	case TakeOver:
@@ -208,12 +210,24 @@ func (m *Machine) Deadline() (time.Duration, bool) {
 	return at, at != never
 }
 
+// setSource takes over another address. Zones are left out of comparisons: the
+// interface is the runner's affair.
+func (m *Machine) setSource(source netip.Addr) {
+	m.config.Source = source.WithZone("")
+	if m.state == Master {
+		m.master = m.config.Source
+	}
+}
+
 // enter changes the state and says so.
 func (m *Machine) enter(now time.Duration, to State, cause Cause, detail string) {
 	from := m.state
 	m.state, m.since, m.cause, m.detail = to, now, cause, detail
 	if to != Master {
 		m.idle()
+	}
+	if from == to {
+		return // started over
 	}
 	m.act(Action{Kind: Transition, From: from, To: to, Cause: cause, Detail: detail})
 }
@@ -223,6 +237,7 @@ func (m *Machine) act(a Action) { m.actions = append(m.actions, a) }
 // send asks for an advertisement.
 func (m *Machine) send(now time.Duration, priority uint8) {
 	m.sequence++
+	m.sequenceFrom = netip.Addr{}
 	m.lastSent = now
 	m.counters.AdvertsSent++
 	if priority == wire.PriorityRelease {

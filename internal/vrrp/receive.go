@@ -16,11 +16,11 @@ func (m *Machine) received(now time.Duration, r *Received) {
 	if !m.acceptable(r) {
 		return
 	}
-	a, source := &r.Advert, r.Header.Source
+	a, source := &r.Advert, r.Header.Source.WithZone("")
 	m.counters.AdvertsReceived++
 	m.lastHeard = now
 	if a.Auth == wire.AuthAH {
-		m.sequence = a.Sequence
+		m.sequence, m.sequenceFrom = a.Sequence, source
 	}
 	if m.config.Unicast() && !m.config.ChecksumFixed {
 		if m.checksum = a.Checksum; a.Checksum == wire.ChecksumPseudo {
@@ -50,7 +50,7 @@ func (m *Machine) received(now time.Duration, r *Received) {
 // codec's, and keepalived's.
 func (m *Machine) acceptable(r *Received) bool {
 	a, h := &r.Advert, &r.Header
-	if h.Source == m.config.Source {
+	if h.Source.WithZone("") == m.config.Source {
 		m.counters.OwnSource++
 		m.note(Action{Notice: NoticeOwnSource, Peer: h.Source})
 		return false
@@ -69,14 +69,20 @@ func (m *Machine) acceptable(r *Received) bool {
 		m.note(Action{Notice: NoticeInterval, Peer: h.Source, Got: a.Interval.Milliseconds(), Want: m.config.Interval.Milliseconds()})
 		return false
 	}
-	// Routers share one sequence (keepalived): whoever sends goes on where the
-	// last one was.
-	if a.Auth == wire.AuthAH && a.Sequence <= m.sequence {
+	if a.Auth == wire.AuthAH && m.replayed(a.Sequence, h.Source) {
 		m.counters.Replay++
 		m.note(Action{Notice: NoticeReplay, Peer: h.Source, Got: int64(a.Sequence), Want: int64(m.sequence) + 1})
 		return false
 	}
-	return m.sameAddresses(a, h.Source)
+	return m.sameAddresses(a, h.Source.WithZone(""))
+}
+
+// replayed judges AH's sequence number. Routers share one sequence (keepalived):
+// whoever sends goes on where the last one was. Masters that began at the same
+// moment send the same numbers in step; if each refused the others' they would
+// never agree, so a master takes its own number once from each.
+func (m *Machine) replayed(sequence uint32, source netip.Addr) bool {
+	return sequence < m.sequence || sequence == m.sequence && (m.state != Master || source == m.sequenceFrom)
 }
 
 // fromPeer: multicast has to come with the TTL of a neighbour, unicast from a
@@ -85,7 +91,8 @@ func (m *Machine) fromPeer(h *wire.Header) bool {
 	multicast := h.Destination.IsMulticast()
 	least, most := uint8(255), uint8(255)
 	if m.config.Unicast() {
-		i := slices.IndexFunc(m.config.Peers, func(p Peer) bool { return p.Addr == h.Source })
+		source := h.Source.WithZone("")
+		i := slices.IndexFunc(m.config.Peers, func(p Peer) bool { return p.Addr.WithZone("") == source })
 		if i < 0 || multicast {
 			m.counters.UnknownPeers++
 			m.note(Action{Notice: NoticeUnknownPeer, Peer: h.Source})

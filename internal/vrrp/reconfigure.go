@@ -1,6 +1,7 @@
 package vrrp
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -24,7 +25,7 @@ func (m *Machine) reconfigure(now time.Duration, c Config) {
 	addresses := !slices.Equal(c.Addresses, old.Addresses)
 	switch m.state {
 	case Master:
-		m.master = c.Source
+		m.master = m.config.Source
 		if addresses {
 			m.act(Action{Kind: AddAddresses})
 		}
@@ -40,7 +41,7 @@ func (m *Machine) reconfigure(now time.Duration, c Config) {
 			// The peers may not be reconfigured yet: until they are, we do not
 			// understand them.
 			m.wait, m.base, m.wants = waitDown, now, false
-			if c.Version == 2 || c.Interval != old.Interval {
+			if c.Version == 2 || !m.accepted.IsValid() {
 				m.masterInterval = c.Interval
 			}
 		}
@@ -84,7 +85,7 @@ func (m *Machine) restart(now time.Duration, c Config) {
 	m.configure(c)
 	m.effective, m.why, m.drill = c.Priority, "", false
 	m.forget()
-	m.sequence = 0
+	m.sequence, m.sequenceFrom = 0, netip.Addr{}
 	switch was {
 	case Master, Backup:
 		m.base = now
