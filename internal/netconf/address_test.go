@@ -64,7 +64,7 @@ func TestAddressAttributes(t *testing.T) {
 		{"link-local", netconf.Address{Prefix: netip.MustParsePrefix("fe80::1:2/64")}, "fe80::1:2/64",
 			ipAddress{Family: "inet6", Scope: "link", NoDAD: true}},
 	} {
-		t.Run(c.name, func(t *testing.T) {
+		n.run(t, c.name, func(t *testing.T) {
 			c.a.Device = "eth0"
 			if r, err := h.Set("A", netconf.Config{Addresses: []netconf.Address{c.a}}); err != nil || r.Added != 1 {
 				t.Fatalf("%+v, %v", r, err)

@@ -132,6 +132,7 @@ func sameRoute(add, there []byte) bool {
 	if want[kindAt] != there[kindAt] {
 		return false
 	}
+	several := false // not compared: the kernel tells more of them than we said
 	paths := func(body []byte) (p [4]string) {
 		for kind, value := range attributes(body[unix.SizeofRtMsg:]) {
 			switch kind {
@@ -143,6 +144,8 @@ func sameRoute(add, there []byte) bool {
 				p[2] = string(value)
 			case unix.RTA_PREFSRC:
 				p[3] = string(value)
+			case unix.RTA_MULTIPATH:
+				several = true
 			}
 		}
 		return p
@@ -151,7 +154,7 @@ func sameRoute(add, there []byte) bool {
 	if a[2] == "" {
 		b[2] = "" // any device
 	}
-	return a == b
+	return a == b && !several
 }
 
 // Adopt takes over what is on the host and in c, left by an earlier run, as if

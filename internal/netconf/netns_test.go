@@ -45,8 +45,14 @@ func newNamespace(t testing.TB) *namespace {
 	}
 	n.ip(t, "addr add 10.9.0.1/24 dev eth0")
 
-	// Never unlocked: the thread ends with the goroutine and takes the
-	// namespace with it.
+	n.enter(t)
+	return n
+}
+
+// enter moves the calling goroutine into the namespace, on a thread that is
+// never unlocked: it ends with the goroutine.
+func (n *namespace) enter(t testing.TB) {
+	t.Helper()
 	runtime.LockOSThread()
 	fd, err := unix.Open("/run/netns/"+n.name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -56,7 +62,15 @@ func newNamespace(t testing.TB) *namespace {
 	if err := unix.Setns(fd, unix.CLONE_NEWNET); err != nil {
 		t.Fatal(err)
 	}
-	return n
+}
+
+// run is t.Run in the namespace: a subtest is a goroutine of its own, which
+// would otherwise act on the host.
+func (n *namespace) run(t *testing.T, name string, test func(t *testing.T)) {
+	t.Run(name, func(t *testing.T) {
+		n.enter(t)
+		test(t)
+	})
 }
 
 func run(t testing.TB, argv ...string) string {
