@@ -1,12 +1,25 @@
 package failover
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"evenkeel/internal/alert"
+	"evenkeel/internal/bfd"
+	"evenkeel/internal/failover/loop"
+	"evenkeel/internal/failover/transport"
 	"evenkeel/internal/keeper/lease"
 	"evenkeel/internal/metrics"
 	"evenkeel/internal/model"
+	"evenkeel/internal/netconf"
+	"evenkeel/internal/track"
 )
 
 // Options are set once.
@@ -28,35 +41,318 @@ type Options struct {
 }
 
 // Service is the failover process. Its methods may be called from any
-// goroutine, one of Configure, Start, Apply and Stop at a time.
+// goroutine, one of Configure, Start, Apply, Stop and Retire at a time.
 type Service struct {
 	options Options
+	hub     *alert.Hub
+
+	prepared *plan // by Configure
+	running  bool
+
+	// From Start on.
+	loop    *loop.Loop
+	ended   chan struct{} // closed when the loop is over
+	plane   *plane        // the loop's
+	host    *netconf.Host
+	arp     *netconf.Announcer
+	packets *transport.Transport
+	page    *lease.Page
+	tracker *track.Tracker
+	runner  *bfd.Runner
+	once    sync.Once // of the end
 }
 
 // New makes a service that does nothing yet.
-func New(o Options) *Service { return &Service{options: o} }
+func New(o Options) *Service {
+	if o.Stderr == nil {
+		o.Stderr = io.Discard
+	}
+	return &Service{options: o, hub: alert.New(alert.Options{}), ended: make(chan struct{})}
+}
 
 // Configure checks a configuration and prepares it, for Start or Apply. Nothing
 // changes before those, and nothing at all when there are errors.
-func (s *Service) Configure(c *model.Config) model.Diagnostics { return nil }
+func (s *Service) Configure(c *model.Config) model.Diagnostics {
+	p, d := prepare(c, &s.options)
+	// The host knows the names of tables and protocols. Without one, as when a
+	// configuration is checked elsewhere, that part is left out.
+	if h, err := netconf.Open(netconf.Options{}); err == nil {
+		for _, i := range p.instances {
+			if err := h.Check(i.model.Name, i.hosts); err != nil {
+				d.Errorf(i.model.Pos, "%v", err)
+			}
+		}
+		if err := h.Check(staticOwner, p.static); err != nil {
+			d.Errorf(p.model.Pos, "%v", err)
+		}
+		_ = h.Close()
+	}
+	if !d.HasErrors() {
+		s.prepared = p
+	}
+	return d
+}
 
 // Start begins to serve what Configure prepared. page is shared with the
 // keeper (nil: there is no keeper), state what a failover process before this
 // one wrote there.
-func (s *Service) Start(page *lease.Page, state []byte) error { return nil }
+func (s *Service) Start(p *lease.Page, state []byte) error {
+	if s.prepared == nil {
+		return errors.New("nothing was configured")
+	}
+	s.page = p
+	if err := s.open(); err != nil {
+		s.shut()
+		return fmt.Errorf("failover: %w", err)
+	}
+	if err := s.hub.Set(s.prepared.alert); err != nil {
+		fmt.Fprintf(s.options.Stderr, "failover: %v\n", err)
+	}
+	var from *saved
+	if len(state) > 0 {
+		from = new(saved)
+		if json.Unmarshal(state, from) != nil {
+			from = nil
+		}
+	}
+	s.running = true
+	s.loop.Post(func() {
+		s.plane.Wake(s.loop.Now())
+		s.plane.load(s.prepared, from)
+	})
+	go s.run()
+	s.follow()
+	s.collect()
+	return nil
+}
+
+// open makes everything that can fail.
+func (s *Service) open() (err error) {
+	if s.loop, err = loop.New(); err != nil {
+		return err
+	}
+	if s.host, err = netconf.Open(netconf.Options{}); err != nil {
+		return err
+	}
+	if s.arp, err = netconf.OpenAnnouncer(); err != nil {
+		return err
+	}
+	s.packets = transport.Open(func(fd int) error {
+		return s.loop.Watch(fd, func() { s.packets.Receive(fd, s.plane.receive) })
+	})
+	s.tracker = track.New(track.Options{Post: func(r track.Report) { s.loop.Post(func() { s.plane.reported(r) }) }})
+	w := world{host: s.host, frames: s.arp, packets: s.packets, events: s.hub, trackers: s.tracker,
+		wall: time.Now, clock: s.loop.Clock().Now, boottime: loop.Boottime}
+	if s.page != nil {
+		w.page = s.page
+	}
+	s.plane = newPlane(w)
+	fd, read := s.host.Watch()
+	if err := s.loop.Watch(fd, func() { s.readLinks(read) }); err != nil {
+		return err
+	}
+	if s.page == nil {
+		return nil
+	}
+	if err := s.loop.Watch(s.page.WorkerEvent(), func() {
+		var b [8]byte
+		_, _ = unix.Read(s.page.WorkerEvent(), b[:])
+		s.plane.proxyChanged()
+	}); err != nil {
+		return err
+	}
+	return s.watchKeeper()
+}
+
+func (s *Service) readLinks(read func() ([]netconf.Change, error)) {
+	changes, err := read()
+	if err != nil {
+		s.plane.complain(nil, "links", err.Error())
+	}
+	s.plane.changed(changes)
+}
+
+// watchKeeper gives the addresses up while the keeper is frozen: nobody would
+// start anything again that dies.
+func (s *Service) watchKeeper() error {
+	fd := s.page.KeeperSilence()
+	return s.loop.Watch(fd, func() {
+		s.loop.Unwatch(fd) // it stays readable until the keeper beats again
+		s.plane.keeperSilent(true)
+		time.AfterFunc(keeperPause, s.lookForKeeper)
+	})
+}
+
+// keeperPause is how often a silent keeper is looked for.
+const keeperPause = 500 * time.Millisecond
+
+func (s *Service) lookForKeeper() {
+	var fds = []unix.PollFd{{Fd: int32(s.page.KeeperSilence()), Events: unix.POLLIN}}
+	if n, _ := unix.Poll(fds, 0); n > 0 {
+		time.AfterFunc(keeperPause, s.lookForKeeper)
+		return
+	}
+	s.loop.Post(func() {
+		s.plane.keeperSilent(false)
+		if err := s.watchKeeper(); err != nil {
+			s.plane.complain(nil, "keeper", err.Error())
+		}
+	})
+}
+
+// run is the loop's goroutine.
+func (s *Service) run() {
+	level := defaultRealtime
+	if m := s.prepared.model; m.RTPriority > 0 {
+		level = m.RTPriority
+	}
+	if s.prepared.model.NoRealtime {
+		level = 0
+	}
+	if level > 0 {
+		// Without it the process does its work all the same: status tells.
+		_ = s.loop.Realtime(level)
+	}
+	if err := s.loop.Run(s.plane); err != nil {
+		fmt.Fprintf(s.options.Stderr, "failover: %v\n", err)
+	}
+	close(s.ended)
+}
+
+// defaultRealtime is the lowest priority above everything that is not
+// real-time.
+const defaultRealtime = 1
+
+// follow lets trackers and sessions watch what the plan that runs wants.
+func (s *Service) follow() {
+	for _, err := range s.tracker.Set(s.prepared.track) {
+		s.say("track", err)
+	}
+	if len(s.prepared.bfd) > 0 && s.runner == nil {
+		r, err := bfd.Open(bfd.Options{
+			Changed: func(c bfd.Change) { s.loop.Post(func() { s.plane.bfdChanged(c) }) },
+			Notice:  func(name, text string) { s.say("bfd "+name, errors.New(text)) },
+		})
+		if err != nil {
+			s.say("bfd", err)
+			return
+		}
+		s.runner = r
+		s.loop.Post(func() { s.plane.sessions = r })
+	}
+	if s.runner != nil {
+		if err := s.runner.Set(s.prepared.bfd); err != nil {
+			s.say("bfd", err)
+		}
+	}
+}
+
+// say tells about trouble beside the loop.
+func (s *Service) say(kind string, err error) {
+	s.loop.Post(func() { s.plane.complain(nil, kind, err.Error()) })
+}
 
 // Apply switches to what Configure prepared last. Instances that have not
 // changed notice nothing.
-func (s *Service) Apply() {}
+func (s *Service) Apply() {
+	if !s.running {
+		return
+	}
+	next := s.prepared
+	if err := s.hub.Set(next.alert); err != nil {
+		s.say("alert", err)
+	}
+	s.do(func() { s.plane.load(next, nil) })
+	s.follow()
+}
+
+// do runs f in the loop and waits for it; false: the loop is over.
+func (s *Service) do(f func()) bool {
+	done := make(chan struct{})
+	if !s.loop.Post(func() { f(); close(done) }) {
+		return false
+	}
+	select {
+	case <-done:
+		return true
+	case <-s.ended:
+		return false
+	}
+}
 
 // Stop ends everything and then calls done, once. Graceful: instances that are
 // master say so with priority 0, and keep their addresses until a peer has
 // taken over or would have. Otherwise addresses are removed at once.
 func (s *Service) Stop(graceful bool, done func()) {
-	if done != nil {
-		done()
+	finish := func() {
+		s.close()
+		if done != nil {
+			done()
+		}
+	}
+	if !s.running {
+		s.once.Do(finish)
+		return
+	}
+	s.loop.Post(func() { s.plane.halt(graceful, s.loop.Stop) })
+	go func() {
+		<-s.ended
+		s.once.Do(finish)
+	}()
+}
+
+// Retire writes the state down and ends, with the addresses where they are:
+// another process goes on.
+func (s *Service) Retire() {
+	if !s.running {
+		return
+	}
+	s.loop.Post(func() {
+		s.plane.retire()
+		s.loop.Stop()
+	})
+	<-s.ended
+	s.once.Do(s.close)
+}
+
+// lastWords is how long the last events may take to be delivered.
+const lastWords = 3 * time.Second
+
+// close ends what runs beside the loop, which is over.
+func (s *Service) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), lastWords)
+	defer cancel()
+	if s.runner != nil {
+		_ = s.runner.Close(ctx)
+	}
+	s.shut()
+	s.hub.Close(ctx)
+	s.running = false
+}
+
+func (s *Service) shut() {
+	if s.tracker != nil {
+		s.tracker.Close()
+	}
+	if s.packets != nil {
+		s.packets.Close()
+	}
+	if s.arp != nil {
+		_ = s.arp.Close()
+	}
+	if s.host != nil {
+		_ = s.host.Close()
 	}
 }
 
+// collect gives the registry what instances count.
+func (s *Service) collect() {}
+
 // Control carries out one line of "evenkeel ctl" and returns what to print.
-func (s *Service) Control(line string) string { return "" }
+func (s *Service) Control(line string) string {
+	answer := "the failover process does not serve\n"
+	if s.running {
+		s.do(func() { answer = s.plane.control(line) })
+	}
+	return answer
+}

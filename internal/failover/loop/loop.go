@@ -18,6 +18,8 @@ const Never = time.Duration(1<<63 - 1)
 
 // Handler is what runs in the loop. Times are of CLOCK_MONOTONIC.
 type Handler interface {
+	// Wake runs once at the start of a round, before anything is handled.
+	Wake(now time.Duration)
 	// Round runs once after everything that woke the loop up has been handled,
 	// and returns when it wants to run at the latest: Never, if only events
 	// matter.
@@ -191,12 +193,15 @@ func (l *Loop) Run(h Handler) error {
 		l.priority.check()
 		l.now = l.clock.Now()
 		for i := range l.events[:l.count] {
-			fd := int(l.events[i].Fd)
-			if fd == l.timer {
+			if int(l.events[i].Fd) == l.timer {
 				// The timer's clock is the better one.
 				l.now = max(l.now, l.armed)
 				l.fired = true
 			}
+		}
+		h.Wake(l.now)
+		for i := range l.events[:l.count] {
+			fd := int(l.events[i].Fd)
 			if f := l.watched[fd]; f != nil {
 				f()
 			}

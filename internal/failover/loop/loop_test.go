@@ -10,6 +10,8 @@ import (
 // handler records when it runs and asks for what the test says.
 type handler func(now time.Duration) time.Duration
 
+func (h handler) Wake(time.Duration) {}
+
 func (h handler) Round(now time.Duration) time.Duration { return h(now) }
 
 // run serves h until it calls Stop; a loop that never ends fails the test.

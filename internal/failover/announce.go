@@ -1,0 +1,132 @@
+package failover
+
+import (
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"evenkeel/internal/failover/loop"
+	"evenkeel/internal/netconf"
+	"evenkeel/internal/wire/neighbor"
+)
+
+// announcer sends gratuitous ARPs and neighbour advertisements, at once or with
+// pauses between those of one interface.
+type announcer struct {
+	batch []netconf.Frame // leave at the end of the round
+	paced []paced
+	next  map[int]time.Duration // by interface: when the next paced frame may leave
+	bytes []byte
+}
+
+// paced is a frame that waits for its turn.
+type paced struct {
+	frame netconf.Frame
+	pause time.Duration
+	owner *instance
+}
+
+// at is when the next paced frame is due.
+func (a *announcer) at() time.Duration {
+	next := loop.Never
+	for n := range a.paced {
+		next = min(next, a.next[a.paced[n].frame.Index])
+	}
+	return next
+}
+
+// announceAddresses tells the neighbours where an instance's addresses are,
+// repeat times each.
+func (p *plane) announceAddresses(i *instance, repeat int) {
+	snapshot := p.host.Links()
+	routers := map[string]bool{}
+	for n := range i.setup.hosts.Addresses {
+		a := &i.setup.hosts.Addresses[n]
+		link := snapshot.ByName(a.Device)
+		if link == nil || !link.Up || link.MAC == [6]byte{} {
+			continue
+		}
+		pause := i.setup.model.GARPInterval
+		var m neighbor.Message
+		if addr := a.Prefix.Addr(); addr.Is4() {
+			m = neighbor.GratuitousRequest(link.MAC, addr)
+		} else {
+			pause = i.setup.model.NAInterval
+			router, known := routers[a.Device]
+			if !known {
+				router = forwards(a.Device)
+				routers[a.Device] = router
+			}
+			m = neighbor.Unsolicited(link.MAC, addr, router)
+		}
+		frame := netconf.Frame{Index: link.Index, Bytes: neighbor.Append(make([]byte, 0, neighbor.MaxFrame), &m)}
+		i.announced += uint64(repeat)
+		for range repeat {
+			if pause > 0 {
+				p.announce.paced = append(p.announce.paced, paced{frame: frame, pause: pause, owner: i})
+			} else {
+				p.announce.batch = append(p.announce.batch, frame)
+			}
+		}
+	}
+}
+
+// forwards says whether this host is a router on an interface: neighbour
+// advertisements have to tell.
+func forwards(device string) bool {
+	b, err := os.ReadFile("/proc/sys/net/ipv6/conf/" + strings.ReplaceAll(device, "/", ".") + "/forwarding")
+	return err == nil && len(b) > 0 && b[0] != '0'
+}
+
+// announceDue sends what is to leave now.
+func (p *plane) announceDue() {
+	a := &p.announce
+	kept := a.paced[:0]
+	for n := range a.paced {
+		x := &a.paced[n]
+		switch at := a.next[x.frame.Index]; {
+		case !x.owner.holds: // not ours any more
+		case at > p.now:
+			kept = append(kept, *x)
+		default:
+			a.next[x.frame.Index] = p.now + x.pause
+			a.batch = append(a.batch, x.frame)
+		}
+	}
+	clear(a.paced[len(kept):])
+	a.paced = kept
+	if len(a.batch) == 0 {
+		return
+	}
+	if _, err := p.frames.Send(a.batch); err != nil {
+		p.complain(nil, "announce", "gratuitous ARP: "+err.Error())
+	}
+	clear(a.batch)
+	a.batch = a.batch[:0]
+}
+
+// reannounce is for a link whose MAC may have changed.
+func (p *plane) reannounce(index int) {
+	for _, i := range p.instances {
+		if !i.holds || !i.set {
+			continue
+		}
+		for n := range i.setup.hosts.Addresses {
+			if l := p.host.Links().ByName(i.setup.hosts.Addresses[n].Device); l != nil && l.Index == index {
+				p.announceAddresses(i, 1)
+				break
+			}
+		}
+	}
+}
+
+// mayAnnounce says whether an address is one of an instance's.
+func (i *instance) has(a netip.Addr) bool {
+	for n := range i.setup.hosts.Addresses {
+		if i.setup.hosts.Addresses[n].Prefix.Addr() == a {
+			return true
+		}
+	}
+	return false
+}
