@@ -781,3 +781,75 @@ func TestTexts(t *testing.T) {
 		t.Error("values out of range")
 	}
 }
+
+func TestRefreshAfterASleep(t *testing.T) {
+	c := basic()
+	c.Announce = Announcements{Refresh: 2 * second}
+	r := asMaster(t, c)
+	r.now += 7 * second
+	r.do(Timer{}, "advert 100, announce 1 refresh")
+	if r.refreshAt <= r.now || r.refreshAt > r.now+2*second {
+		t.Errorf("next refresh in %v", r.refreshAt-r.now)
+	}
+}
+
+func TestReconfigureAnnouncements(t *testing.T) {
+	c := basic()
+	c.Announce.LowerPrioRepeat, c.Announce.LowerPrioDelay = 1, 3*second
+	r := newRig(t, c)
+	r.quiet(Start{})
+	r.now, _ = r.Deadline()
+	r.quiet(Timer{})
+	r.quiet(advert(&c, lower, 50))
+	c.Announce.Delay, c.Announce.LowerPrioRepeat = 0, 0
+	r.do(Reconfigure{c}, "")
+	for range 8 {
+		r.next("advert 100")
+	}
+}
+
+func TestReconfigurePreemptDelay(t *testing.T) {
+	c := basic()
+	c.PreemptDelay = 100 * second
+	r := newRig(t, c)
+	r.quiet(Start{})
+	r.at(second)
+	r.hear(lower, 90, "")
+	c.PreemptDelay = 2 * second
+	r.do(Reconfigure{c}, "")
+	for i := 2; i <= 5; i++ {
+		r.at(time.Duration(i) * second)
+		r.hear(lower, 90, "")
+	}
+	r.due(3*second + 3*second + second*156/256)
+}
+
+func TestReconfigureWhileWaiting(t *testing.T) {
+	// Peers that are reconfigured later are not understood until then.
+	c := basic()
+	c.Version, c.Interval = 2, second
+	r := newRig(t, c)
+	r.quiet(Start{})
+	r.at(second)
+	r.hear(lower, 200, "")
+	r.at(3 * second)
+	c.Auth = wire.AuthPass
+	r.do(Reconfigure{c}, "")
+	r.due(3*second + 3*second + second*156/256)
+	if e := r.Expect(); e.Auth != wire.AuthPass || r.Config().Auth != wire.AuthPass {
+		t.Errorf("%+v", e)
+	}
+	c.Interval = 2 * second
+	r.do(Reconfigure{c}, "")
+	r.due(3*second + 6*second + second*156/256)
+}
+
+func TestStopAndStartAgain(t *testing.T) {
+	r := asMaster(t, basic())
+	r.quiet(Stop{})
+	r.do(Start{}, "remove, STOPPED>BACKUP (started)")
+	r.hear(lower, 200, "")
+	if i := r.Info(); i.Leaving || i.HoldsAddresses || i.Master != lower {
+		t.Errorf("%+v", i)
+	}
+}

@@ -265,6 +265,17 @@ func TestRefused(t *testing.T) {
 		{"AH, too long to be one", 2, AuthAH, func(p []byte, h *Header, e *Expect) []byte { return append(p, make([]byte, 2000)...) }, ErrLength},
 		{"AH of something else", 2, AuthAH, func(p []byte, h *Header, e *Expect) []byte { p[0] = 6; return p }, ErrAuthType},
 		{"AH with a longer check value", 2, AuthAH, func(p []byte, h *Header, e *Expect) []byte { p[1] = 5; return p }, ErrAuthType},
+		{"AH, any", 2, AuthAH, func(p []byte, h *Header, e *Expect) []byte { e.Key[0]++; e.AnyAuth = true; return p }, nil},
+		{"AH of version 3", 2, AuthAH, func(p []byte, h *Header, e *Expect) []byte {
+			p = Append(p[:ahLen], &Advert{Version: 3, VRID: 7, Interval: time.Second, Addresses: []netip.Addr{h.Source}}, h, &secret)
+			putAH(p, &Advert{Sequence: 9}, h, &secret)
+			e.Version = 3
+			return p
+		}, ErrVersion},
+		{"AH, unicast and a wrong key", 2, AuthAH, func(p []byte, h *Header, e *Expect) []byte {
+			h.Destination = netip.MustParseAddr("10.9.0.2")
+			return p
+		}, ErrAuthData},
 		{"AH over IPv6", 2, AuthAH, func(p []byte, h *Header, e *Expect) []byte { *h = v6Header(); h.Protocol = ProtocolAH; return p }, ErrAuthType},
 	}
 	seen := map[error]bool{}
@@ -375,6 +386,14 @@ func TestSplitIPv4(t *testing.T) {
 	for name, packet := range map[string][]byte{"nothing": nil, "version 6": v6, "header length": shortHeader, "cut": cut, "total length": inside} {
 		if _, _, ok := SplitIPv4(packet); ok {
 			t.Errorf("%s was taken", name)
+		}
+	}
+}
+
+func TestAuthTypeText(t *testing.T) {
+	for auth, want := range map[AuthType]string{AuthNone: "none", AuthPass: "PASS", AuthAH: "AH", 7: "unknown"} {
+		if auth.String() != want {
+			t.Errorf("%d is called %s", auth, auth)
 		}
 	}
 }
