@@ -38,7 +38,7 @@ type LinkState struct {
 	Index   int
 	Name    string
 	Kind    string // "" for hardware, else veth, macvlan, bridge, …
-	Base    int    // the link below this one; 0: none here
+	Base    int    // the link below this one, or the other end of a veth; 0: none in this namespace
 	Up      bool   // administratively up (IFF_UP)
 	Running bool   // and able to carry traffic (IFF_RUNNING, IFF_LOWER_UP)
 	MTU     int
