@@ -7,4 +7,8 @@
 // wording of results, which is HAProxy's. It never keeps state between two
 // runs, decides whether a server is up, or reads more than its buffer: any
 // reply, of any size and content, ends in a Result.
+//
+// The files real*.go are keepalived's checkers, with a table and an interface
+// of their own (RealChecker): they are for real servers, to which packets are
+// forwarded, and their wording is for people.
 package checks

@@ -2,6 +2,7 @@ package checks
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -93,17 +94,37 @@ var realKinds = map[model.RealCheckKind]func(c *model.RealCheck, e *RealEnv) (Re
 func CompileReal(c *model.RealCheck, e *RealEnv) (RealChecker, error) {
 	compile, ok := realKinds[c.Kind]
 	if !ok {
-		return nil, fmt.Errorf("%s: there is no checker %s", c.Pos, c.Kind)
+		return nil, &RealError{c.Pos, fmt.Sprintf("there is no checker %s", c.Kind)}
 	}
 	if e == nil {
 		e = &RealEnv{}
 	}
 	k, err := compile(c, e)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %s: %w", c.Pos, c.Kind, err)
+		at, inner := c.Pos, (*RealError)(nil)
+		if errors.As(err, &inner) {
+			at = inner.Pos
+		}
+		return nil, &RealError{at, fmt.Sprintf("%s: %v", c.Kind, err)}
 	}
 	return k, nil
 }
+
+// RealError is why a block cannot be compiled, with the line that is at fault.
+type RealError struct {
+	Pos     model.Pos
+	Message string
+}
+
+// Error gives both.
+func (e *RealError) Error() string { return e.Pos.String() + ": " + e.Message }
+
+// placed is an error of a part of a block: its line is known, its text goes on
+// without it.
+type placed struct{ *RealError }
+
+func (p placed) Error() string { return p.Message }
+func (p placed) Unwrap() error { return p.RealError }
 
 // outcome words a result; the time that it took ends the text.
 func outcome(start time.Time, ok bool, format string, args ...any) RealResult {

@@ -187,6 +187,7 @@ func TestRealRegex(t *testing.T) {
 // What cannot work is refused with the place and with what to write.
 func TestRealRefused(t *testing.T) {
 	url := func(u model.CheckURL) model.RealCheck { u.Path = "/"; return httpCheck(&u) }
+	place := model.Pos{File: "k.conf", Line: 7, Col: 3}
 	for _, x := range []struct {
 		check model.RealCheck
 		want  string
@@ -219,7 +220,16 @@ func TestRealRefused(t *testing.T) {
 		{model.RealCheck{Kind: model.CheckerFILE}, "no track_file"},
 		{model.RealCheck{Kind: model.CheckerFILE, File: &model.FileCheckSpec{File: "x"}}, "not watched here"},
 	} {
-		x.check.Pos = model.Pos{File: "k.conf", Line: 7, Col: 3}
+		x.check.Pos = place
+		if x.check.HTTP != nil {
+			x.check.Pos.Line = 6 // the url block is at fault, if there is one
+			for _, u := range x.check.HTTP.URLs {
+				u.Pos = place
+			}
+			if x.check.HTTP.Version != "" {
+				x.check.Pos = place
+			}
+		}
 		_, err := CompileReal(&x.check, nil)
 		if err == nil || !strings.Contains(err.Error(), x.want) || !strings.HasPrefix(err.Error(), "k.conf:7:3: ") {
 			t.Errorf("%v, want %s", err, x.want)

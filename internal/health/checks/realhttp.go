@@ -71,7 +71,7 @@ func compileRealHTTP(c *model.RealCheck, _ *RealEnv) (RealChecker, error) {
 	for _, u := range spec.URLs {
 		compiled, err := compileURL(u)
 		if err != nil {
-			return nil, fmt.Errorf("url at %s: %w", u.Pos, err)
+			return nil, placed{&RealError{u.Pos, err.Error()}}
 		}
 		k.urls = append(k.urls, compiled)
 	}

@@ -33,7 +33,6 @@ func newCheck(spec *model.RealCheck, parts int, up bool) *check {
 // verdict is what a result means.
 type verdict struct {
 	changed bool // up has
-	first   bool // result that counts
 	// delay is how long to wait for the next run, from the end of this one; for
 	// MISC_CHECK from its start.
 	delay     time.Duration
@@ -74,7 +73,7 @@ func (c *check) succeeded(v *verdict) {
 		}
 		return
 	}
-	v.first, v.changed = !c.ran, !c.up
+	v.changed = !c.up
 	c.up, c.ran = true, true
 	c.retries = 0
 	c.good = min(c.good, c.parts)
@@ -84,7 +83,7 @@ func (c *check) failed(v *verdict) {
 	c.good = 0
 	switch {
 	case (c.up || !c.ran) && c.retries >= c.spec.Retry:
-		v.first, v.changed = !c.ran, c.up
+		v.changed = c.up
 		c.up, c.retries = false, 0
 	case c.up:
 		c.retries++

@@ -39,7 +39,7 @@ func Compile(f *model.Failover, env *checks.RealEnv) (*Plan, model.Diagnostics) 
 	return compile(f, func(c *model.RealCheck) (checks.RealChecker, error) { return checks.CompileReal(c, env) })
 }
 
-func compile(f *model.Failover, make func(*model.RealCheck) (checks.RealChecker, error)) (p *Plan, ds model.Diagnostics) {
+func compile(f *model.Failover, checker func(*model.RealCheck) (checks.RealChecker, error)) (p *Plan, ds model.Diagnostics) {
 	p = &Plan{}
 	groups := map[string]*model.VirtualServerGroup{}
 	for _, g := range f.ServerGroups {
@@ -63,7 +63,7 @@ func compile(f *model.Failover, make func(*model.RealCheck) (checks.RealChecker,
 			}
 			inside[x.key] = true
 			for _, c := range r.Checkers {
-				k, err := make(c)
+				k, err := checker(c)
 				if err != nil {
 					at, text := c.Pos, err.Error()
 					if e := (*checks.RealError)(nil); errors.As(err, &e) {
@@ -84,8 +84,7 @@ func compile(f *model.Failover, make func(*model.RealCheck) (checks.RealChecker,
 	return p, ds
 }
 
-// addressesOf is what a virtual server answers on, without marks. A range is
-// the smallest prefixes' worth of its ends: each end counts as itself.
+// addressesOf is what a virtual server answers on; marks are no addresses.
 func addressesOf(v *model.VirtualServer, g *model.VirtualServerGroup) (list []netip.Prefix) {
 	add := func(a netip.Addr) {
 		if a.IsValid() {

@@ -134,6 +134,9 @@ func (r *Runner) adopt(v *running, s *plannedService) {
 	for _, x := range old {
 		r.drop(v, x)
 	}
+	// Only now are all servers there to be counted.
+	r.events = append(r.events, v.pending...)
+	v.pending = v.pending[:0]
 	r.events = append(r.events, v.judge()...)
 }
 
@@ -182,12 +185,12 @@ func (r *Runner) equip(v *running, x *server, planned *plannedServer, known bool
 	for _, t := range fresh {
 		// What others watch is known at once.
 		if _, ok := t.checker.(checks.Watching); ok {
-			_, events := v.result(x, t.state, t.checker.Run(context.Background(), checks.RealTarget{}))
-			r.events = append(r.events, events...)
+			t.state.done(t.checker.Run(context.Background(), checks.RealTarget{}))
+			v.settle(x, t.state)
 		}
 		r.start(t)
 	}
-	r.events = append(r.events, v.settle(x, nil)...)
+	v.settle(x, nil)
 }
 
 // take removes the task that asks what spec asks from a list, preferring one
@@ -331,9 +334,10 @@ func (t *task) poke() {
 	}
 }
 
-// Held says which addresses this host has, for ha_suspend: services none of
-// whose addresses are here are not checked. It is called again for each
-// service on every call of Held and Set; nil means that all are here.
+// Held gives the function that says which addresses this host has, for
+// ha_suspend: a service none of whose addresses are here is not checked. It is
+// asked now and at each Set, so Held is called again when addresses have come
+// or gone. nil means that all are here.
 func (r *Runner) Held(held func(netip.Prefix) bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

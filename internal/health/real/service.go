@@ -52,6 +52,7 @@ type service struct {
 	name    string
 	servers []*server
 	quorum  bool
+	pending []Event // of servers, not told yet
 }
 
 // EventKind says what an Event is.
@@ -126,13 +127,21 @@ func address(s *model.RealServer) string { return netip.AddrPortFrom(s.Addr, s.P
 // result takes the result of checker c of server s.
 func (v *service) result(s *server, c *check, r checks.RealResult) (w verdict, events []Event) {
 	w = c.done(r)
+	told := v.settle(s, c)
 	switch {
 	case r.Local:
 		events = append(events, v.event(CheckFailed, s, c, fmt.Sprintf("the check of %s could not be made: %s", v.who(s), r.Text)))
 	case w.retry:
 		events = append(events, v.event(CheckFailed, s, c, fmt.Sprintf("%s: %s (retry %d of %d follows)", v.who(s), r.Text, c.retries, c.spec.Retry)))
+	case !w.changed || told:
+	case c.up:
+		events = append(events, v.event(CheckRecovered, s, c, fmt.Sprintf("%s, which is down still: %s", v.who(s), r.Text)))
+	default:
+		events = append(events, v.event(CheckFailed, s, c, fmt.Sprintf("%s, which is down already: %s", v.who(s), r.Text)))
 	}
-	return w, append(events, v.settle(s, c)...)
+	events = append(events, v.pending...)
+	v.pending = v.pending[:0]
+	return w, append(events, v.judge()...)
 }
 
 // who names a server in its service.
@@ -152,9 +161,10 @@ func (v *service) event(k EventKind, s *server, c *check, text string) Event {
 	return e
 }
 
-// settle brings server and quorum to what the checkers say; c is the one that
-// has just been heard, nil when the configuration changed.
-func (v *service) settle(s *server, c *check) (events []Event) {
+// settle brings a server to what its checkers say; c is the one that has just
+// been heard, nil when the configuration changed. It says whether the server
+// went up or down. The quorum is judge's.
+func (v *service) settle(s *server, c *check) bool {
 	why := "its checkers have changed"
 	if c != nil {
 		why = c.text
@@ -168,13 +178,16 @@ func (v *service) settle(s *server, c *check) (events []Event) {
 		if alive {
 			e.Kind, e.Text, e.Notify = ServerUp, fmt.Sprintf("%s is up: %s", v.who(s), why), s.spec.NotifyUp
 		}
-		events = append(events, e)
+		v.pending = append(v.pending, e)
+		return true
 	case weight != s.weight:
-		e := v.event(ServerWeight, s, c, fmt.Sprintf("%s has weight %d instead of %d: %s", v.who(s), weight, s.weight, why))
+		if c == nil {
+			why = "the configuration has changed"
+		}
+		v.pending = append(v.pending, v.event(ServerWeight, s, c, fmt.Sprintf("%s has weight %d instead of %d: %s", v.who(s), weight, s.weight, why)))
 		s.weight = weight
-		events = append(events, e)
 	}
-	return append(events, v.judge()...)
+	return false
 }
 
 // sum is the weight of the servers that are up.
