@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"errors"
 	"flag"
 	"fmt"
@@ -23,6 +24,7 @@ func labDrill(args []string) int {
 	asJSON := fs.Bool("json", false, "write results as JSON in place of a table")
 	keepJSON := fs.String("save", "", "write results as JSON to this `file`, for lab report")
 	page := fs.String("o", "", "draw the results to this HTML `file`")
+	raw := fs.String("records", "", "write everything that the observers saw to this `file`")
 	names, err := interspersed(fs, args)
 	if err != nil {
 		return 1
@@ -43,6 +45,16 @@ func labDrill(args []string) int {
 			plan.Software = []lab.Software{lab.Evenkeel}
 		}
 		plan.Software = append(plan.Software, lab.Software(*with))
+	}
+	if *raw != "" {
+		f, err := os.Create(*raw)
+		if err != nil {
+			return labFail(errors.Join(err, down()))
+		}
+		defer f.Close()
+		buffered := bufio.NewWriter(f)
+		defer buffered.Flush()
+		plan.Enter = func(w *lab.Watch) { w.Copy(buffered) }
 	}
 	results, err := c.Drill(ctx, plan)
 	err = errors.Join(err, down())

@@ -279,6 +279,7 @@ func (c *Cluster) Log(node, program string) string {
 func (r *run) mark(text string) time.Duration {
 	r.touched = probe.Now()
 	r.events = append(r.events, Event{r.touched, text})
+	r.w.Mark(r.touched, text)
 	r.audience.Happened(text)
 	return r.touched
 }

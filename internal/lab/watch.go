@@ -17,9 +17,6 @@ import (
 	"evenkeel/internal/lab/space"
 )
 
-// keep is how long records are remembered beyond what a drill still needs.
-const keep = 2 * time.Second
-
 // Watch is the pair of observers of a cluster, and what they have told.
 type Watch struct {
 	observers []*observer
@@ -29,6 +26,7 @@ type Watch struct {
 	live    *measure.Live
 	records []record.Record
 	changed chan struct{} // closed and replaced when a window ends
+	copy    io.Writer     // gets every record, too; may be nil
 	failed  error
 }
 
@@ -103,6 +101,9 @@ func (w *Watch) add(r record.Record) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.live.Add(r)
+	if w.copy != nil {
+		w.copy.Write(record.Append(nil, r))
+	}
 	w.records = append(w.records, r)
 	if r.Kind == record.Window {
 		close(w.changed)
@@ -152,6 +153,18 @@ func (w *Watch) Until(ctx context.Context, within time.Duration, is func(l *meas
 		case <-changed:
 		}
 	}
+}
+
+// Copy lets a writer have every record from now on.
+func (w *Watch) Copy(to io.Writer) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.copy = to
+}
+
+// Mark adds a record of what the lab itself did.
+func (w *Watch) Mark(at time.Duration, text string) {
+	w.add(record.Record{At: at, Kind: record.Mark, Text: text})
 }
 
 // Now looks at how things are.

@@ -104,7 +104,10 @@ func Parse(name string, text string) (*Topology, error) {
 			return nil, err
 		}
 	}
-	return p.t, p.complete()
+	if err := p.complete(); err != nil {
+		return nil, err
+	}
+	return p.t, nil
 }
 
 func keywords(all []statement) string {
