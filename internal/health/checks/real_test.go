@@ -674,7 +674,7 @@ func FuzzRealReplies(f *testing.F) {
 			}
 		}
 		for _, u := range urls {
-			a := answer{from: from(), url: u, strict: u.strict}
+			a := answer{from: from(), url: u}
 			if err := a.read(); err != nil {
 				line(err.Error())
 				continue

@@ -14,9 +14,9 @@ import (
 // answer is an HTTP response that is read as a stream: only what a regular
 // expression looks at is kept.
 type answer struct {
-	from   io.Reader
-	url    *realURL
-	strict bool
+	from  io.Reader
+	url   *realURL
+	under *streamEnd // tls_compliant: whose end is an error; nil: does not matter
 
 	head  response // status and header lines
 	raw   hash.Hash
@@ -32,6 +32,7 @@ var (
 	errNoAnswer = errors.New("the connection was closed without one")
 	errNotHTTP  = errors.New("what came is not HTTP")
 	errHeadSize = errors.New("its head is larger than 64 KiB")
+	errCut      = errors.New("the TLS stream ended without being closed (tls_compliant)")
 	errChunks   = errors.New("its chunks are malformed")
 )
 
@@ -88,10 +89,13 @@ func (a *answer) readHead(in *bufio.Reader) error {
 
 // ended gives whole, unless the stream ended with another error than its end.
 func (a *answer) ended(err, whole error) error {
-	if errors.Is(err, io.EOF) || !a.strict && errors.Is(err, io.ErrUnexpectedEOF) {
-		return whole
+	switch {
+	case !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
+		return err
+	case a.under != nil && a.under.seen:
+		return errCut
 	}
-	return err
+	return whole
 }
 
 // limit is how much of the body is of interest.

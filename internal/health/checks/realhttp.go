@@ -128,13 +128,14 @@ func (k *realHTTP) Run(ctx context.Context, t RealTarget) RealResult {
 			host = h
 		}
 	}
-	raw := c
 	x := converse(ctx, c, k.reach.timeout, wholeAnswers*k.reach.timeout)
 	// A server that is done closes the connection itself; others get a reset.
 	defer x.end(false)
+	var raw streamEnd
 	if k.tls {
 		hand, cancel := context.WithTimeout(ctx, k.reach.timeout)
-		secure := tls.Client(raw, k.client(host))
+		raw.Conn = c
+		secure := tls.Client(&raw, k.client(host))
 		err := secure.HandshakeContext(hand)
 		cancel()
 		if err != nil {
@@ -148,11 +149,27 @@ func (k *realHTTP) Run(ctx context.Context, t RealTarget) RealResult {
 	if _, err := io.WriteString(x, k.request(u, host, to)); err != nil {
 		return x.broken(start, "answer", to, err)
 	}
-	a := answer{from: x, url: u, strict: u.strict}
+	a := answer{from: x, url: u}
+	if u.strict && k.tls {
+		a.under = &raw
+	}
 	if err := a.read(); err != nil {
 		return x.broken(start, "HTTP answer to "+u.path, to, err)
 	}
 	return a.judge(start, to)
+}
+
+// streamEnd notes the end of the stream below TLS. crypto/tls takes it for the
+// end of the data, also when no close_notify came before.
+type streamEnd struct {
+	net.Conn
+	seen bool
+}
+
+func (s *streamEnd) Read(b []byte) (int, error) {
+	n, err := s.Conn.Read(b)
+	s.seen = s.seen || err == io.EOF
+	return n, err
 }
 
 // client is what keepalived is as a TLS client: it takes any certificate, and
