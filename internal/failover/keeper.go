@@ -6,6 +6,7 @@ import "evenkeel/internal/alert"
 // it does again. Without it nobody would act if this process died, so the
 // addresses go to a node where somebody would.
 func (p *plane) keeperSilent(silent bool) {
+	p.about.frozen = silent
 	text, severity := "the keeper is back", alert.Notice
 	f := fault{}
 	if silent {

@@ -49,7 +49,11 @@ type (
 		Worker() (lease.WorkerState, time.Duration)
 	}
 	// events tells people and programs.
-	events interface{ Post(e alert.Event) }
+	events interface {
+		Post(e alert.Event)
+		Recent() []alert.Event
+		Stats() []alert.SinkStats
+	}
 	// trackers watches scripts, processes and files.
 	trackers interface {
 		Set(c track.Config) []error
@@ -82,6 +86,7 @@ type world struct {
 // it.
 type plane struct {
 	world
+	about     about
 	plan      *plan
 	now       time.Duration
 	serial    int // of owners, so that each has a name of its own
@@ -116,6 +121,17 @@ type plane struct {
 	renewals  counts
 }
 
+// about is what status says of the process.
+type about struct {
+	version    string
+	started    time.Time
+	dumps      string        // directory
+	scheduling func() string // of the loop
+	rounds     func() uint64
+	traffic    func() transport.Stats
+	frozen     bool // the keeper is
+}
+
 // counts are of renewals of addresses.
 type counts struct{ done, failed uint64 }
 
@@ -125,8 +141,9 @@ type lateness struct {
 	frozen        uint64
 }
 
-func newPlane(w world) *plane {
-	p := &plane{world: w, plan: &plan{}, byName: map[string]*instance{}, expected: loop.Never, renewAt: loop.Never, restoreAt: loop.Never,
+func newPlane(w world, a about) *plane {
+	a.started = w.wall()
+	p := &plane{world: w, about: a, plan: &plan{}, byName: map[string]*instance{}, expected: loop.Never, renewAt: loop.Never, restoreAt: loop.Never,
 		proxyAt: loop.Never, tracked: map[trackKind]map[string]status{}, announce: announcer{next: map[int]time.Duration{}}}
 	p.failed = p.sendFailed
 	p.asleep = w.boottime() - w.clock()

@@ -67,6 +67,9 @@ func New(o Options) *Service {
 	if o.Stderr == nil {
 		o.Stderr = io.Discard
 	}
+	if o.DumpDir == "" {
+		o.DumpDir = "/tmp"
+	}
 	return &Service{options: o, hub: alert.New(alert.Options{}), ended: make(chan struct{})}
 }
 
@@ -146,7 +149,8 @@ func (s *Service) open() (err error) {
 	if s.page != nil {
 		w.page = s.page
 	}
-	s.plane = newPlane(w)
+	s.plane = newPlane(w, about{version: s.options.Version, dumps: s.options.DumpDir, scheduling: s.loop.Priority, rounds: s.loop.Rounds,
+		traffic: func() transport.Stats { return s.packets.Stats }})
 	fd, read := s.host.Watch()
 	if err := s.loop.Watch(fd, func() { s.readLinks(read) }); err != nil {
 		return err
