@@ -34,10 +34,12 @@ func commands() []command {
 		{"run", "FILE...", "run these configuration files in the foreground", runCommand},
 		{"check", "FILE...", "say what is wrong with them", checkCommand},
 		{"ctl", "[-s SOCKET | -p PID] COMMAND...", "send commands to a running node", ctlCommand},
-		{"status", "[-s SOCKET | -p PID]", "show processes, listeners and servers of a running node", statusCommand},
+		{"status", "[-s SOCKET | -p PID] [json]", "show processes, addresses, listeners and servers of a running node", statusCommand},
 		{"reload", "[-p PID]", "make a running node read its files again, and say how it went", reloadCommand},
-		{"keywords", "haproxy [--markdown]", "list every keyword that is understood", keywordsCommand},
+		{"lab", "up|drill|report|down ...", "a whole cluster on this machine, and failures on it", labCommand},
+		{"keywords", "haproxy|keepalived [--markdown]", "list every keyword that is understood", keywordsCommand},
 		{"haproxy", "ARGS...", "take HAProxy's command line", func(args []string) int { return haproxyMain("haproxy", args) }},
+		{"keepalived", "ARGS...", "take keepalived's command line", func(args []string) int { return keepalivedMain("keepalived", args) }},
 		{"version", "", "show the version", versionCommand},
 	}
 }
@@ -49,8 +51,11 @@ func realMain(argv []string) int {
 	if len(argv) > 0 {
 		name = filepath.Base(argv[0])
 	}
-	if name == "haproxy" {
+	switch name {
+	case "haproxy":
 		return haproxyMain(name, argv[1:])
+	case "keepalived":
+		return keepalivedMain(name, argv[1:])
 	}
 	if len(argv) < 2 {
 		usage(os.Stderr)
@@ -79,7 +84,7 @@ func usage(w io.Writer) {
 		line := strings.TrimSpace(c.name + " " + c.args)
 		fmt.Fprintf(w, "  evenkeel %-40s %s\n", line, c.help)
 	}
-	fmt.Fprintf(w, "\nCalled as haproxy (a symlink will do) it takes that program's options.\n")
+	fmt.Fprintf(w, "\nCalled as haproxy or keepalived (a symlink will do) it takes that program's options.\n")
 }
 
 func versionCommand([]string) int {

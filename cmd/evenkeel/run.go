@@ -14,6 +14,7 @@ import (
 
 	"evenkeel/internal/keeper"
 	"evenkeel/internal/keeper/argv"
+	"evenkeel/internal/keeper/holder"
 	"evenkeel/internal/keeper/report"
 	"evenkeel/internal/keeper/socket"
 	"evenkeel/internal/keeper/worker"
@@ -21,12 +22,16 @@ import (
 	"evenkeel/internal/node"
 )
 
-// work is the life of a worker process.
-func work(options node.Options, o worker.Options) int {
-	// The keeper decides what a signal means; a worker that it has told
-	// nothing goes on.
+// ignoreSignals: the keeper decides what a signal means; a child that it has
+// told nothing goes on.
+func ignoreSignals() {
 	signal.Ignore(syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTTOU,
 		syscall.SIGTTIN, syscall.SIGPIPE)
+}
+
+// work is the life of a worker process.
+func work(options node.Options, o worker.Options) int {
+	ignoreSignals()
 	control, err := worker.Connect()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "evenkeel: %v\n", err)
@@ -51,17 +56,30 @@ func runCommand(args []string) int {
 	pidfile := fs.String("p", "", "write the process id to this `file`")
 	old := fs.Int("replace", 0, "take over from the evenkeel with this process `id`")
 	quiet := fs.Bool("q", false, "print errors only")
+	id := fs.String("i", "", "`name` of this node for lines of keepalived.conf that begin with @")
+	metricsAddr := fs.String("metrics", "", "serve /metrics of the failover process on this `address`:port or unix:/path")
 	files, code := parseFiles(fs, args)
 	if code != 0 {
 		return code
 	}
-	options := node.Options{Files: files, Stderr: os.Stderr, Quiet: *quiet, Version: haproxyVersion()}
-	if worker.IsWorker() {
-		return work(options, worker.Options{Stderr: os.Stderr, Quiet: *quiet, Report: excerpts(os.Stderr)})
+	sorted, err := sortFiles(files)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "evenkeel run: %v\n", err)
+		return 1
 	}
-	setStartVariables(&argv.HAProxy{}, files)
+	options := node.Options{Files: sorted.proxy, Stderr: os.Stderr, Quiet: *quiet, Version: haproxyVersion()}
+	moving := node.FailoverOptions{Files: sorted.failover, ConfigID: *id, Version: version, Stderr: os.Stderr,
+		WithProxy: len(sorted.proxy) > 0, MetricsAddr: *metricsAddr, Sinks: consoleSinks(true, true, -1)}
+	switch {
+	case worker.IsWorker():
+		return work(options, worker.Options{Stderr: os.Stderr, Quiet: *quiet, Report: excerpts(os.Stderr)})
+	case holder.IsFailover():
+		return hold(moving, holder.Options{Stderr: os.Stderr, Quiet: *quiet, Report: excerpts(os.Stderr)})
+	}
+	setStartVariables(&argv.HAProxy{}, sorted.proxy)
 	o := keeper.Options{Path: executable(), Args: os.Args, Version: version, Master: true, Foreground: true,
-		Notify: true, AlwaysPid: true, Pidfile: *pidfile, Log: logLine(*quiet)}
+		Notify: true, AlwaysPid: true, Pidfile: *pidfile, Log: logLine(*quiet),
+		Failover: len(sorted.failover) > 0, NoWorker: len(sorted.proxy) == 0}
 	if *old > 0 {
 		o.OldPids = []int{*old}
 	}
@@ -90,12 +108,27 @@ func parseFiles(fs *flag.FlagSet, args []string) (files []string, code int) {
 
 func checkCommand(args []string) int {
 	fs := flag.NewFlagSet("evenkeel check", flag.ContinueOnError)
+	id := fs.String("i", "", "`name` of this node for lines of keepalived.conf that begin with @")
 	files, code := parseFiles(fs, args)
 	if code != 0 {
 		return code
 	}
-	setStartVariables(&argv.HAProxy{}, files)
-	config, d := check(node.Options{Files: files, Stderr: os.Stderr, Version: haproxyVersion()})
+	sorted, err := sortFiles(files)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "evenkeel check: %v\n", err)
+		return 1
+	}
+	var config *model.Config
+	var d model.Diagnostics
+	if len(sorted.failover) > 0 {
+		d = node.NewFailover(node.FailoverOptions{Files: sorted.failover, ConfigID: *id, Version: version,
+			WithProxy: len(sorted.proxy) > 0}).Prepare()
+	}
+	if len(sorted.proxy) > 0 {
+		setStartVariables(&argv.HAProxy{}, sorted.proxy)
+		c, more := check(node.Options{Files: sorted.proxy, Stderr: os.Stderr, Version: haproxyVersion()})
+		config, d = c, append(d, more...)
+	}
 	excerpts(os.Stderr)(os.Stderr, d)
 	switch {
 	case d.HasErrors():
@@ -106,7 +139,7 @@ func checkCommand(args []string) int {
 	default:
 		fmt.Println("valid")
 	}
-	if !listens(config) {
+	if len(sorted.proxy) > 0 && !listens(config) {
 		fmt.Fprintln(os.Stderr, "but nothing in it listens, so it would not start")
 		return 2
 	}

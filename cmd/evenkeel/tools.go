@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -75,6 +76,9 @@ func (t *target) ask(commands string) (string, error) {
 	return string(answer), err
 }
 
+// failoverWords begin the commands that are the failover process's.
+var failoverWords = []string{"vrrp", "status", "master", "backup", "fault", "clear", "events", "dump"}
+
 func ctlCommand(args []string) int {
 	var t target
 	fs := flag.NewFlagSet("evenkeel ctl", flag.ContinueOnError)
@@ -83,11 +87,29 @@ func ctlCommand(args []string) int {
 		return 1
 	}
 	if fs.NArg() == 0 {
-		fmt.Fprintln(os.Stderr, `evenkeel ctl: which command? (try "help")`)
+		fmt.Fprintln(os.Stderr, `evenkeel ctl: which command? ("help" lists the proxy's, "vrrp help" those for addresses)`)
 		return 1
+	}
+	if t.socket == "" && slices.Contains(failoverWords, fs.Arg(0)) {
+		return t.failover(fs.Args())
 	}
 	answer, err := t.ask(strings.Join(fs.Args(), " "))
 	fmt.Print(answer)
+	return failed("ctl", err)
+}
+
+func (t *target) failover(words []string) int {
+	pid, err := t.find()
+	if err != nil {
+		return failed("ctl", err)
+	}
+	if words[0] == "vrrp" {
+		words = words[1:]
+	}
+	answer, err := keeper.Control(pid, strings.Join(words, " "))
+	if answer = strings.TrimSpace(answer); answer != "" {
+		fmt.Println(answer)
+	}
 	return failed("ctl", err)
 }
 
@@ -122,17 +144,35 @@ func statusCommand(args []string) int {
 	if fs.Parse(args) != nil {
 		return 1
 	}
-	if t.socket == "" {
-		pid, err := t.find()
-		if err != nil {
-			return failed("status", err)
-		}
-		text, err := keeper.Status(pid)
-		if err != nil {
-			return failed("status", err)
-		}
-		fmt.Println(text)
+	if t.socket != "" {
+		return t.showProxy()
 	}
+	pid, err := t.find()
+	if err != nil {
+		return failed("status", err)
+	}
+	t.pid = pid
+	if fs.Arg(0) == "json" {
+		text, err := keeper.Control(pid, "status json")
+		fmt.Println(strings.TrimSpace(text))
+		return failed("status", err)
+	}
+	text, err := keeper.Status(pid)
+	if err != nil {
+		return failed("status", err)
+	}
+	fmt.Println(text)
+	addresses, noAddresses := keeper.Control(pid, "status")
+	if noAddresses == nil {
+		fmt.Println(addresses)
+		if !strings.Contains(text, " worker ") {
+			return 0
+		}
+	}
+	return t.showProxy()
+}
+
+func (t *target) showProxy() int {
 	answer, err := t.ask("show stat")
 	if err != nil {
 		return failed("status", err)
