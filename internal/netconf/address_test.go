@@ -173,6 +173,23 @@ func TestSecondariesStay(t *testing.T) {
 	}
 }
 
+// The same when another process removes them.
+func TestSecondariesOutliveTheWill(t *testing.T) {
+	n := newNamespace(t)
+	h := open(t)
+	if _, err := h.Set("A", addresses("eth0", 0, "192.0.2.1/24", "192.0.2.2/24")); err != nil {
+		t.Fatal(err)
+	}
+	n.ip(t, "addr add 192.0.2.4/24 dev eth0")
+	sendAll(t, h.RemovalRequests("A"))
+	all := n.addresses(t, "eth0")
+	for p, want := range map[string]bool{"192.0.2.1/24": false, "192.0.2.2/24": false, "192.0.2.4/24": true} {
+		if _, got := all[p]; got != want {
+			t.Errorf("%s there: %v", p, got)
+		}
+	}
+}
+
 func sysctl(t testing.TB, name string) string {
 	t.Helper()
 	b, err := os.ReadFile("/proc/sys/" + name)

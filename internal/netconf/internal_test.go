@@ -225,3 +225,25 @@ func TestIdentities(t *testing.T) {
 		t.Error("a path makes no other route")
 	}
 }
+
+// The answer to a request that was given up is not taken for that of the next.
+func TestLateAnswer(t *testing.T) {
+	s, err := openSocket(time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(s.fd)
+	nothing := newMessage(unix.RTM_DELADDR, make([]byte, unix.SizeofIfAddrmsg)).done() // refused: no address
+	get := newMessage(unix.RTM_GETLINK, []byte{4: 1, 15: 0}).done()                    // link 1, loopback everywhere
+	var b batch
+	b.add(nothing, 0)
+	native.PutUint32(b.bytes[8:], s.sequence) // sent, and not waited for
+	if err := s.send(b.bytes); err != nil {
+		t.Fatal(err)
+	}
+	b.reset()
+	b.add(get, 0)
+	if err := s.do(&b); err != nil || len(b.failed) != 0 {
+		t.Errorf("%v, %v", err, b.failed)
+	}
+}

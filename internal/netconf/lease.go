@@ -82,25 +82,52 @@ func (h *Host) sendRenewals() error {
 // RemovalRequests are netlink datagrams, each to be sent as it is on a
 // NETLINK_ROUTE socket, that take away owner's addresses, routes and rules: for
 // another process that does it when this one cannot any more. Links and sysctls
-// stay. What other owners want as well is not in them. The kernel answers only
+// stay. What other owners want as well is not in them, nor what was on the host
+// before us. The kernel answers only
 // where something fails.
 func (h *Host) RemovalRequests(owner string) [][]byte {
 	items := slices.Clone(h.owned[owner])
 	slices.Reverse(items)
 	slices.SortStableFunc(items, func(a, b *item) int { return int(b.id.class) - int(a.id.class) })
 	var all [][]byte
-	for _, it := range items {
-		if it.state != ours || len(it.owners) > 1 {
-			continue
-		}
-		if len(all) == 0 || len(all[len(all)-1])+len(it.remove) > chunk/2 {
+	put := func(m []byte) {
+		if len(all) == 0 || len(all[len(all)-1])+len(m) > chunk/2 {
 			all = append(all, nil)
 		}
 		last := &all[len(all)-1]
-		*last = append(*last, it.remove...)
+		*last = append(*last, m...)
 		for len(*last)%4 != 0 {
 			*last = append(*last, 0)
 		}
 	}
+	var promoting []int
+	for _, it := range items {
+		if it.state != ours || len(it.owners) > 1 {
+			continue
+		}
+		if it.id.class == classAddress && it.id.family == unix.AF_INET && it.id.to.Bits() < 32 && !slices.Contains(promoting, it.id.index) {
+			promoting = append(promoting, it.id.index)
+			put(promoteSecondaries(it.id.index))
+		}
+		put(it.remove)
+	}
 	return all
+}
+
+// promoteSecondaries is the request that has a subnet's other IPv4 addresses
+// stay when its first one goes. Whoever sends it has no way back: the setting
+// stays, which is what systemd makes the default.
+func promoteSecondaries(index int) []byte {
+	const inetConf, devconfPromoteSecondaries = 1, 20 // IFLA_INET_CONF, IPV4_DEVCONF_PROMOTE_SECONDARIES
+	header := make([]byte, unix.SizeofIfInfomsg)
+	native.PutUint32(header[4:], uint32(index))
+	m := newMessage(unix.RTM_NEWLINK, header)
+	families := m.nest(unix.IFLA_AF_SPEC)
+	four := m.nest(unix.AF_INET)
+	conf := m.nest(inetConf)
+	m.uint32(devconfPromoteSecondaries, 1)
+	m.close(conf)
+	m.close(four)
+	m.close(families)
+	return m.done()
 }

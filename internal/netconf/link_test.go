@@ -230,11 +230,11 @@ func TestSysctls(t *testing.T) {
 		_, err := h.Set(owner, netconf.Config{Sysctls: s})
 		return err
 	}
-	const name = "net/ipv4/conf/eth0/rp_filter"
-	if err := set("A", netconf.Sysctl{Name: "net.ipv4.conf.eth0.rp_filter", Value: "2"}, netconf.Sysctl{Name: "net/ipv4/ip_forward", Value: "1"}); err != nil {
+	const name, other = "net/ipv4/conf/eth0/rp_filter", "net/ipv4/conf/eth1/arp_announce"
+	if err := set("A", netconf.Sysctl{Name: "net.ipv4.conf.eth0.rp_filter", Value: "2"}, netconf.Sysctl{Name: other, Value: "2"}); err != nil {
 		t.Fatal(err)
 	}
-	if got := sysctl(t, name) + sysctl(t, "net/ipv4/ip_forward"); got != "21" {
+	if got := sysctl(t, name) + sysctl(t, other); got != "22" {
 		t.Errorf("%s", got)
 	}
 	if err := set("B", netconf.Sysctl{Name: name, Value: "1"}); err == nil || !strings.Contains(err.Error(), "B: sysctl "+name+" = 1: wanted as 2 by A") {
@@ -244,7 +244,7 @@ func TestSysctls(t *testing.T) {
 		t.Error(err)
 	}
 	// What somebody else has changed meanwhile is theirs.
-	if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("0"), 0); err != nil {
+	if err := os.WriteFile("/proc/sys/"+other, []byte("1"), 0); err != nil {
 		t.Fatal(err)
 	}
 	if err := set("A"); err != nil {
@@ -256,7 +256,7 @@ func TestSysctls(t *testing.T) {
 	if err := set("B"); err != nil {
 		t.Error(err)
 	}
-	if got := sysctl(t, name) + sysctl(t, "net/ipv4/ip_forward"); got != "00" {
+	if got := sysctl(t, name) + sysctl(t, other); got != "01" {
 		t.Errorf("%s", got)
 	}
 	for _, bad := range []string{"", "net/../kernel/panic", "/etc/passwd/..", "net/ipv4/no_such_thing"} {

@@ -108,9 +108,6 @@ func (h *Host) attribute() []Change {
 			if l := h.monitor.snapshot.ByIndex(c.Index); l != nil && l.has(it.id) {
 				continue
 			}
-			if it.state == foreign {
-				it.state = absent // it is for us to add now
-			}
 		}
 		c.Owner = it.owners[0]
 	}

@@ -1,6 +1,7 @@
 package netconf_test
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,6 +24,27 @@ func has(all []netconf.Change, kind netconf.ChangeKind, name string) bool {
 	return slices.ContainsFunc(all, func(c netconf.Change) bool { return c.Kind == kind && c.Name == name })
 }
 
+// await reads until something has happened to a link: the kernel tells of
+// carriers when it finds the time.
+func await(t *testing.T, h *netconf.Host, kind netconf.ChangeKind, link string) (all []netconf.Change, ok bool) {
+	t.Helper()
+	fd, next := h.Watch()
+	for {
+		changes, err := next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, changes...)
+		if has(all, kind, link) {
+			return all, true
+		}
+		poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		if n, _ := unix.Poll(poll, 5000); n == 0 {
+			return all, false
+		}
+	}
+}
+
 func TestLinkChanges(t *testing.T) {
 	n := newNamespace(t)
 	h := open(t)
@@ -42,11 +64,8 @@ func TestLinkChanges(t *testing.T) {
 		{"another name", "link set eth1 name lan1", netconf.LinkRenamed, "lan1"},
 	} {
 		n.ip(t, c.ip)
-		w := &world{host: h}
-		_, next := w.Watch()
-		all, err := next()
-		if err != nil || !has(all, c.kind, c.link) {
-			t.Errorf("%s: %+v, %v", c.name, all, err)
+		if all, ok := await(t, h, c.kind, c.link); !ok {
+			t.Errorf("%s: %+v", c.name, all)
 		}
 	}
 	if h.Links().ByName("eth1") != nil || h.Links().ByName("lan1") == nil {
@@ -159,5 +178,36 @@ func TestLeaseEnds(t *testing.T) {
 	}
 	if err := h.Renew(); err == nil || !strings.Contains(err.Error(), "A") {
 		t.Errorf("renewed all the same: %v", err)
+	}
+}
+
+// Only the kernel is believed: another process may send to the socket as well.
+func TestForgedNotification(t *testing.T) {
+	newNamespace(t)
+	h := open(t)
+	fd, _ := h.Watch()
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forger, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(forger)
+	eth0 := h.Links().ByName("eth0")
+	gone := make([]byte, unix.SizeofNlMsghdr+unix.SizeofIfInfomsg+12)
+	order := binary.NativeEndian
+	order.PutUint32(gone, uint32(len(gone)))
+	order.PutUint16(gone[4:], unix.RTM_DELLINK)
+	order.PutUint32(gone[20:], uint32(eth0.Index))
+	order.PutUint16(gone[32:], 9) // IFLA_IFNAME
+	order.PutUint16(gone[34:], unix.IFLA_IFNAME)
+	copy(gone[36:], "eth0")
+	if err := unix.Sendto(forger, gone, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Pid: name.(*unix.SockaddrNetlink).Pid}); err != nil {
+		t.Fatal(err)
+	}
+	if all := read(t, h); len(all) != 0 || h.Links().ByName("eth0") == nil {
+		t.Errorf("%+v", all)
 	}
 }
