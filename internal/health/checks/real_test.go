@@ -583,8 +583,8 @@ func TestRealDNS(t *testing.T) {
 }
 
 func TestRealUDP(t *testing.T) {
-	var asked []byte
-	a := packetServer(t, func(q []byte) [][]byte { asked = bytes.Clone(q); return [][]byte{{0xab, 0x12, 3}} }, nil)
+	asked := make(chan string, 100)
+	a := packetServer(t, func(q []byte) [][]byte { asked <- string(q); return [][]byte{{0xab, 0x12, 3}} }, nil)
 	spec := func(s model.UDPCheckSpec) model.RealCheck { return model.RealCheck{Kind: model.CheckerUDP, UDP: &s} }
 	for _, x := range []struct {
 		spec model.UDPCheckSpec
@@ -603,8 +603,8 @@ func TestRealUDP(t *testing.T) {
 		if got := said(compileReal(t, spec(x.spec), nil).Run(t.Context(), at(a)), a); got != x.want {
 			t.Errorf("%+v: %s", x.spec, got)
 		}
-		if string(asked) != "ask" {
-			t.Errorf("asked %q", asked)
+		if got := <-asked; got != "ask" {
+			t.Errorf("asked %q", got)
 		}
 	}
 	// Nobody there: the kernel's ICMP error is the result.

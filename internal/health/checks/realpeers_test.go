@@ -312,7 +312,8 @@ func TestRealRoutes(t *testing.T) {
 			{ping(model.ConnectTo{}), target, "reply to a ping of 10.98.0.1 in T"},
 			{ping(model.ConnectTo{FwMark: 7}), target, "bad: ping to 10.98.0.1 failed: Network is unreachable in T"},
 			{ping(model.ConnectTo{}), nobody, "bad: no reply to a ping of 10.98.0.77 in T"},
-			{ping(model.ConnectTo{BindIf: "lo", BindTo: netip.MustParseAddr("10.98.0.1")}), target, "reply to a ping of 10.98.0.1 in T"},
+			{ping(model.ConnectTo{BindIf: "lo", Addr: netip.MustParseAddr("127.0.0.1")}), target, "reply to a ping of 127.0.0.1 in T"},
+			{ping(model.ConnectTo{BindIf: "d0", Addr: netip.MustParseAddr("127.0.0.1")}), target, "bad: no reply to a ping of 127.0.0.1 in T"},
 			{ping(model.ConnectTo{BindTo: netip.MustParseAddr("10.98.0.1")}), target, "reply to a ping of 10.98.0.1 in T"},
 		} {
 			if got := said(compileReal(t, x.check, nil).Run(t.Context(), x.target), &net.TCPAddr{}); got != x.want {
