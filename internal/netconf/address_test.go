@@ -252,3 +252,26 @@ func TestManyAddresses(t *testing.T) {
 		t.Errorf("%d addresses", got)
 	}
 }
+
+// What could not be removed is not forgotten: the owner's next Set tries again.
+func TestRemovalIsTriedAgain(t *testing.T) {
+	n := newNamespace(t)
+	h := open(t)
+	if _, err := h.Set("A", addresses("eth0", 0, "10.9.0.100/32", "10.9.0.101/32")); err != nil {
+		t.Fatal(err)
+	}
+	repair := netconf.BreakRequests(h)
+	if err := h.Remove("A"); err == nil {
+		t.Error("removed without a socket")
+	}
+	repair()
+	if got := len(h.RemovalRequests("A")); got != 1 {
+		t.Errorf("%d requests", got)
+	}
+	if r, err := h.Set("A", netconf.Config{}); err != nil || r.Removed != 2 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if all := n.addresses(t, "eth0"); len(all) != 2 {
+		t.Errorf("%v", all)
+	}
+}

@@ -3,6 +3,7 @@ package netconf_test
 import (
 	"errors"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -24,6 +25,7 @@ type host interface {
 	Adopt(owner string, c netconf.Config, t netconf.Trust) (int, error)
 	RemovalRequests(owner string) [][]byte
 	Links() *netconf.Snapshot
+	Forwarding(family int, device string) bool
 	Watch() (fd int, read func() ([]netconf.Change, error))
 	Close() error
 }
@@ -34,13 +36,14 @@ type world struct {
 	clock *time.Duration
 	has   func(device, prefix string) bool
 	// lease is how long an address has from now, in whole seconds; -1: for ever.
-	lease  func(device, prefix string) int
-	admin  func(device, prefix string)         // adds an address for ever
-	take   func(device, prefix string)         // takes an address away
-	left   func(device, prefix string)         // leaves an address as a former run does
-	obey   func(requests [][]byte)             // as another process
-	down   func(device string, up bool)        // administratively
-	create func(device string) (remove func()) // a new link
+	lease   func(device, prefix string) int
+	admin   func(device, prefix string)         // adds an address for ever
+	take    func(device, prefix string)         // takes an address away
+	left    func(device, prefix string)         // leaves an address as a former run does
+	obey    func(requests [][]byte)             // as another process
+	down    func(device string, up bool)        // administratively
+	forward func()                              // lets the host forward IPv6
+	create  func(device string) (remove func()) // a new link
 }
 
 func TestContract(t *testing.T) {
@@ -66,6 +69,7 @@ func fakeWorld(t *testing.T) *world {
 		return -1
 	}
 	w.admin, w.take, w.left, w.obey = h.AddAddress, h.RemoveAddress, h.LeaveAddress, h.Obey
+	w.forward = func() { h.Forwards = func(family int, _ string) bool { return family == 6 } }
 	w.down = func(device string, up bool) { h.SetLink(device, up, up) }
 	w.create = func(device string) func() {
 		h.AddLink(fake.Ethernet(7, device))
@@ -107,6 +111,11 @@ func kernelWorld(t *testing.T) *world {
 		}
 	}
 	w.obey = func(requests [][]byte) { sendAll(t, requests) }
+	w.forward = func() {
+		if err := os.WriteFile("/proc/sys/net/ipv6/conf/all/forwarding", []byte("1"), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
 	w.down = func(device string, up bool) {
 		n.ip(t, "link set "+device+" "+map[bool]string{true: "up", false: "down"}[up])
 	}
@@ -434,6 +443,15 @@ var contract = []struct {
 		}
 		if all := w.changes(t); len(all) != 1 || all[0].Kind != netconf.AddressAdded || all[0].Prefix.String() != "10.9.0.7/24" || all[0].Owner != "" {
 			t.Errorf("%+v", all)
+		}
+	}},
+	{"a host does not forward until it is told to", func(t *testing.T, w *world) {
+		if w.Forwarding(6, "eth0") || w.Forwarding(4, "no-such-device") {
+			t.Error("it does")
+		}
+		w.forward()
+		if !w.Forwarding(6, "eth0") {
+			t.Error("it does not")
 		}
 	}},
 	{"the primary address is the link's own", func(t *testing.T, w *world) {

@@ -80,7 +80,7 @@ func (t *transaction) plan(wants []Want) {
 	h := t.host
 	c := &compiler{names: h.names, index: remembered(h.index)}
 	compiled := make([][]*item, len(wants))
-	var orphans []*item
+	var orphans []step
 	for i := range wants {
 		items, errs := c.all(wants[i].Owner, &wants[i].Config)
 		t.fail(errs...)
@@ -94,14 +94,14 @@ func (t *transaction) plan(wants []Want) {
 	}
 	slices.SortStableFunc(t.steps, func(a, b step) int { return int(a.item.id.class) - int(b.item.id.class) })
 	slices.Reverse(orphans)
-	slices.SortStableFunc(orphans, func(a, b *item) int { return int(b.id.class) - int(a.id.class) })
-	for _, it := range orphans {
-		if len(it.owners) > 0 || h.items[it.id] != it {
+	slices.SortStableFunc(orphans, func(a, b step) int { return int(b.item.id.class) - int(a.item.id.class) })
+	for _, o := range orphans {
+		if it := o.item; len(it.owners) > 0 || h.items[it.id] != it {
 			continue // claimed again, or listed twice
 		}
-		delete(h.items, it.id)
-		if it.state == ours {
-			t.steps = append(t.steps, step{it, "", toRemove})
+		delete(h.items, o.item.id)
+		if o.item.state == ours {
+			t.steps = append(t.steps, o)
 		}
 	}
 }
@@ -123,13 +123,13 @@ func remembered(index func(string) (int, error)) func(string) (int, error) {
 	}
 }
 
-// disown takes the owner's name from everything that it has, and gives what
-// nobody wants any more.
-func (h *Host) disown(owner string) (orphans []*item) {
+// disown takes the owner's name from everything that it has, and gives the
+// removal of what nobody wants any more.
+func (h *Host) disown(owner string) (orphans []step) {
 	for _, it := range h.owned[owner] {
 		it.owners = slices.DeleteFunc(it.owners, func(o string) bool { return o == owner })
 		if len(it.owners) == 0 {
-			orphans = append(orphans, it)
+			orphans = append(orphans, step{it, owner, toRemove})
 		}
 	}
 	delete(h.owned, owner)
@@ -220,6 +220,9 @@ func (t *transaction) send(steps []step) (contested []step) {
 	now := h.now()
 	if err := h.requests.do(&h.batch); err != nil {
 		t.fail(err)
+		for _, s := range steps {
+			t.stay(s)
+		}
 		return nil
 	}
 	for i, s := range steps {
@@ -235,7 +238,8 @@ func (t *transaction) send(steps []step) (contested []step) {
 			if s.action != toRemove {
 				s.item.state = absent
 			}
-			t.fail(failure(orNobody(s), s.item.text, explain(s, o)))
+			t.stay(s)
+			t.fail(failure(s.owner, s.text(), explain(s, o)))
 		}
 	}
 	return contested
@@ -252,11 +256,23 @@ func (t *transaction) succeed(s step, now time.Duration) {
 	s.item.renewed = now
 }
 
-func orNobody(s step) string {
-	if s.owner == "" {
-		return "removal"
+// stay keeps what could not be removed with its owner, whose next Set tries
+// again.
+func (t *transaction) stay(s step) {
+	h := t.host
+	if s.action != toRemove || h.items[s.item.id] != nil {
+		return
 	}
-	return s.owner
+	h.items[s.item.id] = s.item
+	s.item.owners = []string{s.owner}
+	h.owned[s.owner] = append(h.owned[s.owner], s.item)
+}
+
+func (s *step) text() string {
+	if s.action == toRemove {
+		return "removing " + s.item.text
+	}
+	return s.item.text
 }
 
 // gone says that what was to be removed is not there.

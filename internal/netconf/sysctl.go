@@ -162,3 +162,9 @@ func (h *Host) baseSysctls(l *Link) []Sysctl {
 	}
 	return append(s, Sysctl{allFilter, "0"})
 }
+
+// Forwarding says whether the host forwards packets of a family (4 or 6) that
+// come in on a device: what a neighbour advertisement says of it.
+func (h *Host) Forwarding(family int, device string) bool {
+	return h.readSysctl(fmt.Sprintf("net/ipv%d/conf/%s/forwarding", family, device)) == "1"
+}

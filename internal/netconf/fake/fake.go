@@ -18,6 +18,8 @@ import (
 type Host struct {
 	// Now is the clock of leases; it may be set before use.
 	Now func() time.Duration
+	// Forwards says whether the host forwards; nil: it does not.
+	Forwards func(family int, device string) bool
 
 	links    map[string]*netconf.LinkState
 	snapshot *netconf.Snapshot
@@ -99,6 +101,11 @@ func (h *Host) Lines() []string {
 	lines := h.lines
 	h.lines = nil
 	return lines
+}
+
+// Forwarding is netconf.Host's.
+func (h *Host) Forwarding(family int, device string) bool {
+	return h.Forwards != nil && h.Forwards(family, device)
 }
 
 // Check is netconf's.
