@@ -2,12 +2,14 @@ package alert
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -146,6 +148,9 @@ func (o *syslogOutput) write(ctx context.Context, b []byte) error {
 		stop()
 		if err == nil {
 			return nil
+		}
+		if errors.Is(err, syscall.EMSGSIZE) {
+			return permanent{err}
 		}
 		o.close()
 		if fresh || ctx.Err() != nil {

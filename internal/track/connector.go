@@ -17,6 +17,7 @@ const (
 	cnValProc = 1
 
 	procListen = 1
+	procIgnore = 2
 
 	procNone = 0
 	procFork = 1
@@ -152,16 +153,7 @@ func listenConnector() (*connector, error) {
 	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: cnIdxProc}); err != nil {
 		return fail("bind", err)
 	}
-	msg := make([]byte, unix.NLMSG_HDRLEN+sizeCN+4)
-	put := binary.NativeEndian
-	put.PutUint32(msg, uint32(len(msg)))
-	put.PutUint16(msg[4:], unix.NLMSG_DONE)
-	cn := msg[unix.NLMSG_HDRLEN:]
-	put.PutUint32(cn, cnIdxProc)
-	put.PutUint32(cn[4:], cnValProc)
-	put.PutUint16(cn[16:], 4)
-	put.PutUint32(cn[sizeCN:], procListen)
-	if err := unix.Sendto(fd, msg, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+	if err := tellConnector(fd, procListen); err != nil {
 		return fail("listen", err)
 	}
 	// The answer is among the events; without one the kernel does not do it
@@ -192,6 +184,20 @@ func listenConnector() (*connector, error) {
 	}
 }
 
+// tellConnector sends procListen or procIgnore.
+func tellConnector(fd int, what uint32) error {
+	msg := make([]byte, unix.NLMSG_HDRLEN+sizeCN+4)
+	put := binary.NativeEndian
+	put.PutUint32(msg, uint32(len(msg)))
+	put.PutUint16(msg[4:], unix.NLMSG_DONE)
+	cn := msg[unix.NLMSG_HDRLEN:]
+	put.PutUint32(cn, cnIdxProc)
+	put.PutUint32(cn[4:], cnValProc)
+	put.PutUint16(cn[16:], 4)
+	put.PutUint32(cn[sizeCN:], what)
+	return unix.Sendto(fd, msg, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
+}
+
 // read waits for events. errOverrun means that the table must be made anew.
 func (c *connector) read() ([]procEvent, error) {
 	raw, err := c.file.SyscallConn()
@@ -219,4 +225,11 @@ func (c *connector) read() ([]procEvent, error) {
 	return parseConnector(c.buf[:n]), nil
 }
 
-func (c *connector) close() { c.file.Close() }
+// close unsubscribes too: before Linux 6.6 the kernel would go on making events
+// for a listener that only closed its socket.
+func (c *connector) close() {
+	if raw, err := c.file.SyscallConn(); err == nil {
+		raw.Control(func(fd uintptr) { tellConnector(int(fd), procIgnore) })
+	}
+	c.file.Close()
+}
