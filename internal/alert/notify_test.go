@@ -179,6 +179,36 @@ func TestScriptLanes(t *testing.T) {
 	})
 }
 
+func TestScriptLaneIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var log []string
+		told := 0
+		o := &scriptsOutput{tell: func(Severity, string) { told++ }, patience: time.Second, lanes: map[lane]*laneQueue{}, hurry: make(chan struct{}),
+			start: func(c command.Command) (waiter, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				log = append(log, c.String())
+				return slow(time.Minute), nil
+			}}
+		send := func(i int) {
+			e := &Event{Notify: &Notify{Name: "a", Hooks: &Hooks{Run: []command.Command{*cmd(strconv.Itoa(i))}}}}
+			o.send(context.Background(), []*Event{e})
+		}
+		send(0)
+		synctest.Wait() // it runs, and the others wait
+		for i := range maxLane + 20 {
+			send(i + 1)
+		}
+		o.close()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if len(log) != maxLane+1 || log[0] != "0" || log[1] != "21" || log[maxLane] != strconv.Itoa(maxLane+20) || told != 20 {
+			t.Errorf("%d runs, told %d times: %v", len(log), told, log)
+		}
+	})
+}
+
 func fifoEvent(i int) *Event { return notifyEvent("VI_"+strconv.Itoa(i), "MASTER", nil) }
 
 func TestFIFO(t *testing.T) {

@@ -44,6 +44,10 @@ func (s Scripts) open(tell func(Severity, string)) (output, error) {
 // lane is whose scripts run one after the other.
 type lane struct{ object, name string }
 
+// maxLane is how many commands wait for one instance: one that flaps faster
+// than its script runs is better served with the newest.
+const maxLane = 100
+
 // laneQueue is what a lane's goroutine has yet to start.
 type laneQueue struct{ todo []command.Command }
 
@@ -75,6 +79,10 @@ func (o *scriptsOutput) send(_ context.Context, batch []*Event) (int, error) {
 		k := lane{e.Notify.Object, e.Notify.Name}
 		if q := o.lanes[k]; q != nil {
 			q.todo = append(q.todo, list...)
+			if over := len(q.todo) - maxLane; over > 0 {
+				q.todo = q.todo[over:]
+				o.tell(Error, fmt.Sprintf("the notify scripts of %s are too slow: the oldest that waited is not run", k.name))
+			}
 			continue
 		}
 		q := &laneQueue{todo: list}
