@@ -21,8 +21,8 @@ type Address struct {
 	Prefix    netip.Prefix // the address itself and its prefix length
 	Device    string
 	Broadcast string       // "": none; "+" or "-": host bits one or zero; or an address
-	Label     string       // IPv4 only; has to begin with the device's name
-	Scope     string       // name or number; "": global (host for 127.0.0.0/8)
+	Label     string       // IPv4 only, at most 15 characters
+	Scope     string       // name or number; "": global (host for 127.0.0.0/8); of no effect for IPv6
 	Peer      netip.Prefix // the other end of a point-to-point address
 	// Options are flags: home, mngtmpaddr, noprefixroute, autojoin, nodad and
 	// -nodad. IPv6 addresses have no duplicate address detection unless they
