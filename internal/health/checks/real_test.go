@@ -205,6 +205,8 @@ func TestRealRefused(t *testing.T) {
 		{url(model.CheckURL{Regex: "a", RegexOptions: []string{"ucp"}}), "regex option ucp is not available: write"},
 		{url(model.CheckURL{Regex: "a", RegexMinOffset: 3, RegexMaxOffset: 2}), "regex_min_offset 3 is larger than regex_max_offset 2"},
 		{model.RealCheck{Kind: model.CheckerHTTP, HTTP: &model.HTTPCheckSpec{Version: "2", URLs: []*model.CheckURL{{Path: "/"}}}}, "http_protocol 2: write 1.0, 1.0C or 1.1"},
+		{model.RealCheck{Kind: model.CheckerSSL, HTTP: &model.HTTPCheckSpec{URLs: []*model.CheckURL{{Path: "/"}}}, TLS: &model.CheckSSL{Key: "/k"}}, "SSL_GET: the SSL block has a key and no certificate"},
+		{model.RealCheck{Kind: model.CheckerSSL, HTTP: &model.HTTPCheckSpec{URLs: []*model.CheckURL{{Path: "/"}}}, TLS: &model.CheckSSL{Certificate: "/nonexistent/c"}}, "open /nonexistent/c: no such file"},
 		{model.RealCheck{Kind: model.CheckerMISC}, "no misc_path"},
 		{model.RealCheck{Kind: model.CheckerMISC, Script: &model.ScriptCheckSpec{Command: model.Command{Argv: []string{"/nonexistent/x"}}}}, "/nonexistent"},
 		{model.RealCheck{Kind: model.CheckerMISC, Script: &model.ScriptCheckSpec{Command: model.Command{Argv: []string{"/bin/true"}, User: &model.Credential{User: "nobody-has-this"}}}}, "nobody-has-this"},
@@ -226,8 +228,11 @@ func TestRealRefused(t *testing.T) {
 			for _, u := range x.check.HTTP.URLs {
 				u.Pos = place
 			}
-			if x.check.HTTP.Version != "" {
+			if x.check.HTTP.Version != "" || x.check.TLS != nil {
 				x.check.Pos = place
+			}
+			if x.check.TLS != nil {
+				x.check.TLS.Pos = place
 			}
 		}
 		_, err := CompileReal(&x.check, nil)
@@ -456,8 +461,10 @@ func TestRealWatching(t *testing.T) {
 		{model.FileCheckSpec{}, TrackedFile{Value: 3, Weight: 2, Reverse: true}, true, n(-6)},
 		{model.FileCheckSpec{Weight: n(-4)}, TrackedFile{Value: 3, Weight: 2}, true, n(-12)},
 		{model.FileCheckSpec{Weight: n(1), Reverse: &yes}, TrackedFile{Value: 3}, true, n(-3)},
-		{model.FileCheckSpec{Weight: n(2)}, TrackedFile{Value: -1 << 62}, false, n(-1 << 31)},
+		{model.FileCheckSpec{Weight: n(2)}, TrackedFile{Value: -1 << 62}, false, n(0)},
 		{model.FileCheckSpec{Reverse: &yes}, TrackedFile{Value: 0}, false, nil},
+		{model.FileCheckSpec{Weight: n(0)}, TrackedFile{Value: 1, Weight: 2}, false, nil},
+		{model.FileCheckSpec{Dynamic: true}, TrackedFile{Value: 7}, true, n(7)},
 	} {
 		file = x.file
 		x.spec.File = "f"
@@ -578,6 +585,9 @@ func TestRealDNS(t *testing.T) {
 		t.Errorf("%+v", k)
 	}
 	if k := compileReal(t, model.RealCheck{Kind: model.CheckerDNS, DNS: &model.DNSCheckSpec{Type: "TYPE65"}}, nil).(*realDNS); k.question.Type != 65 {
+		t.Errorf("%+v", k.question)
+	}
+	if k := compileReal(t, model.RealCheck{Kind: model.CheckerDNS, DNS: &model.DNSCheckSpec{Type: "257"}}, nil).(*realDNS); k.question.Type != 257 {
 		t.Errorf("%+v", k.question)
 	}
 }

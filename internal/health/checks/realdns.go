@@ -25,11 +25,11 @@ type realDNS struct {
 	about    string
 }
 
-// dnsTypes are the types that have names here; TYPE123 is any other.
+// dnsTypes are the types that have names here; 123 or TYPE123 is any other.
 var dnsTypes = map[string]dnsmessage.Type{
 	"A": dnsmessage.TypeA, "NS": dnsmessage.TypeNS, "CNAME": dnsmessage.TypeCNAME, "SOA": dnsmessage.TypeSOA,
 	"PTR": dnsmessage.TypePTR, "MX": dnsmessage.TypeMX, "TXT": dnsmessage.TypeTXT, "AAAA": dnsmessage.TypeAAAA,
-	"SRV": dnsmessage.TypeSRV, "DS": 43, "RRSIG": 46, "DNSKEY": 48, "SVCB": 64, "HTTPS": 65, "CAA": 257, "ANY": dnsmessage.TypeALL,
+	"SRV": dnsmessage.TypeSRV, "NAPTR": 35, "DS": 43, "RRSIG": 46, "NSEC": 47, "DNSKEY": 48, "NSEC3": 50, "SVCB": 64, "HTTPS": 65, "CAA": 257, "ANY": dnsmessage.TypeALL,
 }
 
 func compileRealDNS(c *model.RealCheck, _ *RealEnv) (RealChecker, error) {
@@ -51,7 +51,7 @@ func compileRealDNS(c *model.RealCheck, _ *RealEnv) (RealChecker, error) {
 	var known bool
 	if k.question.Type, known = dnsTypes[kind]; !known {
 		n, err := strconv.ParseUint(strings.TrimPrefix(kind, "TYPE"), 10, 16)
-		if err != nil || !strings.HasPrefix(kind, "TYPE") {
+		if err != nil || n == 0 {
 			return nil, fmt.Errorf("unknown type %s; write A, AAAA, NS, SOA, MX, TXT, CNAME, or a number as in TYPE257", kind)
 		}
 		k.question.Type = dnsmessage.Type(n)

@@ -26,6 +26,8 @@ type realHTTP struct {
 	closing bool   // say Connection: close
 	host    string // virtualhost of the checker
 	urls    []realURL
+
+	certificates []tls.Certificate // of the SSL block
 }
 
 // realURL is what one url asks for and wants.
@@ -75,9 +77,12 @@ func compileRealHTTP(c *model.RealCheck, _ *RealEnv) (RealChecker, error) {
 		}
 		k.urls = append(k.urls, compiled)
 	}
-	for _, h := range []string{k.host, k.version} {
-		if strings.ContainsAny(h, "\r\n") {
-			return nil, errors.New("virtualhost has a line break in it")
+	if strings.ContainsAny(k.host, "\r\n") {
+		return nil, errors.New("virtualhost has a line break in it")
+	}
+	if c.TLS != nil && k.tls {
+		if k.certificates, err = clientCertificate(c.TLS); err != nil {
+			return nil, placed{&RealError{c.TLS.Pos, err.Error()}}
 		}
 	}
 	return k, nil
@@ -175,7 +180,7 @@ func (s *streamEnd) Read(b []byte) (int, error) {
 // client is what keepalived is as a TLS client: it takes any certificate, and
 // speaks with old servers.
 func (k *realHTTP) client(host string) *tls.Config {
-	c := &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10}
+	c := &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, Certificates: k.certificates}
 	for _, s := range slices.Concat(tls.CipherSuites(), tls.InsecureCipherSuites()) {
 		c.CipherSuites = append(c.CipherSuites, s.ID)
 	}

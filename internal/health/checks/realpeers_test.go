@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"net/netip"
@@ -167,6 +168,37 @@ func TestRealOpenSSL(t *testing.T) {
 	if got := compileReal(t, c, nil).Run(t.Context(), local(41012)); !strings.HasPrefix(got.Text, "HTTP status 200 for / on 127.0.0.1:41012 in ") {
 		t.Error(got.Text)
 	}
+	// The SSL block's certificate is shown to who asks, with its key encrypted
+	// or not.
+	locked := key + ".locked"
+	if out, err := exec.Command("openssl", "ec", "-in", key, "-aes128", "-passout", "pass:secret", "-out", locked).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	peer(t, 0, "openssl", "s_server", "-accept", "127.0.0.1:41013", "-cert", cert, "-key", key, "-www", "-quiet", "-Verify", "1", "-verify_quiet", "-tls1_2")
+	for name, x := range map[string]struct {
+		ssl *model.CheckSSL
+		ok  bool
+	}{
+		"none": {nil, false}, "plain": {&model.CheckSSL{Certificate: cert, Key: key}, true},
+		"locked": {&model.CheckSSL{Certificate: cert, Key: locked, Password: "secret"}, true},
+	} {
+		c.TLS = x.ssl
+		k := compileReal(t, c, nil)
+		var got RealResult
+		for late := time.Now().Add(limit); time.Now().Before(late); time.Sleep(10 * time.Millisecond) {
+			if got = k.Run(t.Context(), local(41013)); !strings.Contains(got.Text, "refused") {
+				break
+			}
+		}
+		if got.OK != x.ok {
+			t.Errorf("%s: %s", name, got.Text)
+		}
+	}
+	c.TLS = &model.CheckSSL{Certificate: cert, Key: locked, Password: "wrong"}
+	if _, err := CompileReal(&c, nil); err == nil || strings.Contains(err.Error(), "wrong") {
+		t.Error(err)
+	}
+	c.TLS = nil
 	// A server that does not speak TLS.
 	s := server{reply: "220 mail\r\n", stay: true}
 	a := s.start(t)
@@ -197,10 +229,18 @@ func TestRealCutTLS(t *testing.T) {
 			raw.SetDeadline(time.Now().Add(limit))
 			c := tls.Server(raw, &tls.Config{Certificates: []tls.Certificate{pair}, MaxVersion: tls.VersionTLS10, MinVersion: tls.VersionTLS10,
 				CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA}})
-			buf := make([]byte, 1024)
-			c.Read(buf)
+			// TLS 1.0 cuts the request into two records.
+			for got, buf := "", make([]byte, 1024); !strings.HasSuffix(got, "\r\n\r\n"); {
+				n, err := c.Read(buf)
+				if err != nil {
+					break
+				}
+				got += string(buf[:n])
+			}
 			c.Write([]byte("HTTP/1.0 200 OK\r\n\r\nhello"))
-			raw.Close() // no close_notify
+			raw.(*net.TCPConn).CloseWrite() // without a close_notify
+			io.Copy(io.Discard, raw)
+			raw.Close()
 		}
 	}()
 	for compliant, want := range map[bool]string{

@@ -69,11 +69,14 @@ func (k *realFILE) Run(context.Context, RealTarget) RealResult {
 		return RealResult{Text: fmt.Sprintf("there is no track_file %s", k.spec.File)}
 	}
 	weight, reverse := int64(f.Weight), f.Reverse
-	if k.spec.Weight != nil && *k.spec.Weight != 0 {
+	if k.spec.Weight != nil {
 		weight, reverse = int64(*k.spec.Weight), false
 	}
 	if k.spec.Reverse != nil {
 		reverse = *k.spec.Reverse
+	}
+	if weight == 0 && k.spec.Dynamic {
+		weight = 1
 	}
 	if weight == 0 {
 		ok := f.Value == 0
@@ -86,9 +89,12 @@ func (k *realFILE) Run(context.Context, RealTarget) RealResult {
 		weight = -weight
 	}
 	sum := saturated(f.Value, weight)
+	text := fmt.Sprintf("track_file %s says %d, weight %+d", k.spec.File, f.Value, sum)
 	n := int(sum)
-	return RealResult{OK: sum > faultWeight, Weight: &n,
-		Text: fmt.Sprintf("track_file %s says %d, weight %+d", k.spec.File, f.Value, sum)}
+	if sum <= faultWeight {
+		n = 0
+	}
+	return RealResult{OK: sum > faultWeight, Weight: &n, Text: text}
 }
 
 // saturated multiplies within 32 bits, which is what weights have.

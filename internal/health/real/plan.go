@@ -13,6 +13,9 @@ import (
 // Runner, once.
 type Plan struct {
 	services []*plannedService
+	// announce: rs_init_notifies, servers that are taken for up at the start are
+	// told as up.
+	announce bool
 }
 
 type plannedService struct {
@@ -40,7 +43,7 @@ func Compile(f *model.Failover, env *checks.RealEnv) (*Plan, model.Diagnostics) 
 }
 
 func compile(f *model.Failover, checker func(*model.RealCheck) (checks.RealChecker, error)) (p *Plan, ds model.Diagnostics) {
-	p = &Plan{}
+	p = &Plan{announce: f.ServerInitNotify}
 	groups := map[string]*model.VirtualServerGroup{}
 	for _, g := range f.ServerGroups {
 		groups[g.Name] = g

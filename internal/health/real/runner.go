@@ -97,7 +97,7 @@ func (r *Runner) Set(p *Plan) error {
 			v.quorum = true
 		}
 		list = append(list, v)
-		r.adopt(v, s)
+		r.adopt(v, s, p.announce)
 	}
 	for _, v := range r.services {
 		if old[v.key] == nil {
@@ -115,7 +115,7 @@ func (r *Runner) Set(p *Plan) error {
 }
 
 // adopt makes v what s wants.
-func (r *Runner) adopt(v *running, s *plannedService) {
+func (r *Runner) adopt(v *running, s *plannedService, announce bool) {
 	v.spec, v.name, v.addresses = s.spec, s.key, s.addresses
 	old := map[string]*server{}
 	for _, x := range v.servers {
@@ -130,6 +130,9 @@ func (r *Runner) adopt(v *running, s *plannedService) {
 		delete(old, planned.key)
 		v.servers = append(v.servers, x)
 		r.equip(v, x, planned, known)
+		if announce && !known && x.alive {
+			v.announce(x)
+		}
 	}
 	for _, x := range old {
 		r.drop(v, x)

@@ -191,6 +191,25 @@ func TestRhythm(t *testing.T) {
 	})
 }
 
+// rs_init_notifies: what is taken for up is told, once.
+func TestAnnounce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		r := w.open()
+		defer closeRunner(t, r)
+		v := virtual("10.0.0.1", "10.0.0.2")
+		v.Real[1].Checkers[0].Alpha = true
+		for range 2 {
+			p, _ := compile(&model.Failover{ServerInitNotify: true, VirtualServers: []*model.VirtualServer{v}},
+				func(c *model.RealCheck) (checks.RealChecker, error) { return &fake{w, c, 1}, nil })
+			if err := r.Set(p); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.expect("events", w.said(), "0s server up 10.0.0.1")
+	})
+}
+
 // MISC_CHECK is paced from start to start.
 func TestMISCRhythm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -222,6 +222,13 @@ func (v *service) judge() []Event {
 	return nil
 }
 
+// announce tells of a new server that is taken for up.
+func (v *service) announce(s *server) {
+	e := v.event(ServerUp, s, nil, v.who(s)+" is up until a check says otherwise")
+	e.Notify = s.spec.NotifyUp
+	v.pending = append(v.pending, e)
+}
+
 // remove is a server that leaves the configuration.
 func (v *service) remove(s *server) []Event {
 	if !s.alive {
