@@ -172,13 +172,15 @@ func TestBackOff(t *testing.T) {
 			fake{Name: "log", Does: log, Traits: traits{local: true}},
 			fake{Name: "hook", Does: &fakeOutput{}},
 		}})
-		post(h, "k", "a", "b")
+		post(h, "k", "a")
+		synctest.Wait()
+		post(h, "k", "b")
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if got := strings.Join(tries, ", "); got != "0s a, 1s a, 3s a, 5s a, 5s b" {
 			t.Error(got)
 		}
-		if got := log.texts(); got != "a|b|mail: delivery failed, it is tried again: not now|mail: delivers again" {
+		if got := log.texts(); got != "a|mail: delivery failed, it is tried again: not now|b|mail: delivers again" {
 			t.Error(got)
 		}
 		for _, s := range h.Stats() {
