@@ -26,7 +26,6 @@ func (m *Machine) becomeBackup(now time.Duration, cause Cause, detail string) {
 	if m.state == Master {
 		m.counters.ReleasedMaster++
 	}
-	m.listen()
 	m.base = now
 	m.masterInterval = m.config.Interval
 	if m.master == m.config.Source {
@@ -60,7 +59,6 @@ func (m *Machine) expired(now time.Duration) {
 func (m *Machine) backupHeard(now time.Duration, a *wire.Advert, source netip.Addr) {
 	if a.Priority == wire.PriorityRelease {
 		m.learn(a)
-		m.accepted = netip.Addr{}
 		m.preemptAt = never
 		if m.wait != waitReleased { // a repeated one does not put it off
 			m.hasten(now, waitReleased)
@@ -82,7 +80,6 @@ func (m *Machine) backupHeard(now time.Duration, a *wire.Advert, source netip.Ad
 		if demoted && m.config.PromptElection && m.wait == waitDown && m.config.preemptDelay() == 0 {
 			m.hasten(now, waitDemoted)
 		}
-		m.accepted = netip.Addr{}
 		m.lowerHeard = now
 		m.master, m.masterPriority = source, a.Priority
 	}
@@ -100,12 +97,8 @@ func (m *Machine) acknowledge(now time.Duration, a *wire.Advert, source netip.Ad
 
 // tolerated: preempt_delay runs from the first advertisement of a lower master.
 func (m *Machine) tolerated(now time.Duration) bool {
-	delay := m.config.preemptDelay()
-	if delay == 0 {
-		return false
-	}
 	if m.preemptAt == never {
-		m.preemptAt = now + delay
+		m.preemptAt = now + m.config.preemptDelay()
 	}
 	return now < m.preemptAt
 }

@@ -108,7 +108,9 @@ func (g *Group) order(leader int, to State) {
 func (g *Group) ready() bool {
 	for j := range g.members {
 		m := g.members[j].machine
-		if !m.wants && m.state != Master && m.state != Stopped {
+		switch {
+		case m.state == Backup && m.wants, m.state == Master, m.state == Stopped:
+		default:
 			return false
 		}
 	}

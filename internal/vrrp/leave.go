@@ -3,16 +3,12 @@ package vrrp
 import "time"
 
 // leave sends priority 0 and keeps answering until a peer has the addresses, or
-// the slowest peer would. Without a link there is nobody to tell.
-func (m *Machine) leave(now time.Duration, linger bool) {
+// the slowest peer would.
+func (m *Machine) leave(now time.Duration) {
 	if m.state != Master {
 		return
 	}
 	m.send(now, 0)
-	if !linger {
-		m.drop()
-		return
-	}
 	m.leaveUntil = now + skew(m.config.Version, slowestPriority, m.config.Interval) + unheardMargin
 }
 
@@ -32,14 +28,8 @@ func (m *Machine) drop() {
 }
 
 func (m *Machine) stop(now time.Duration, graceful bool) {
-	if m.state == Stopped {
-		if !graceful && m.holds {
-			m.drop()
-		}
-		return
-	}
-	m.leave(now, graceful)
-	if m.holds && m.leaveUntil == never || m.holds && !graceful {
+	m.leave(now)
+	if m.holds && !graceful {
 		m.drop()
 	}
 	if m.state == Master {
@@ -53,7 +43,7 @@ func (m *Machine) setFault(now time.Duration, ev FaultSet) {
 	m.fault, m.faultWhy = true, ev.Why
 	switch m.state {
 	case Master:
-		m.leave(now, !ev.LinkDown)
+		m.leave(now)
 		m.counters.ReleasedMaster++
 	case Fault:
 		m.detail = ev.Why

@@ -92,8 +92,6 @@ func (m *Machine) configure(c Config) {
 // forget is the situation of a machine that has heard nothing.
 func (m *Machine) forget() {
 	m.leaveUntil = never
-	m.notBefore = 0
-	m.idle()
 	m.listen()
 	m.master, m.masterPriority, m.successor = netip.Addr{}, 0, 0
 	m.masterInterval = m.config.Interval
@@ -155,8 +153,6 @@ func (m *Machine) start(now time.Duration, resume *Resume) {
 	if m.state != Init && m.state != Stopped {
 		return
 	}
-	stale := m.holds
-	m.holds = false
 	m.forget()
 	if resume != nil {
 		m.sequence = max(m.sequence, resume.Sequence)
@@ -166,7 +162,6 @@ func (m *Machine) start(now time.Duration, resume *Resume) {
 			return
 		}
 	}
-	m.holds = stale
 	m.drop()
 	switch {
 	case m.fault:
@@ -223,9 +218,6 @@ func (m *Machine) setSource(source netip.Addr) {
 func (m *Machine) enter(now time.Duration, to State, cause Cause, detail string) {
 	from := m.state
 	m.state, m.since, m.cause, m.detail = to, now, cause, detail
-	if to != Master {
-		m.idle()
-	}
 	if from == to {
 		return // started over
 	}

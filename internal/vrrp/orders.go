@@ -55,7 +55,7 @@ func (m *Machine) giveUp(now time.Duration) {
 	if m.state != Master {
 		return
 	}
-	m.leave(now, true)
+	m.leave(now)
 	m.becomeBackup(now, CauseDrill, "")
 }
 
@@ -76,7 +76,7 @@ func (m *Machine) follow(now time.Duration, ev follow) {
 		}
 		m.becomeMaster(now, CauseGroup, ev.name)
 	case ev.to == Backup && m.state == Master:
-		m.leave(now, true)
+		m.leave(now)
 		m.drill = false
 		m.becomeBackup(now, CauseGroup, ev.name)
 	}
