@@ -295,11 +295,7 @@ func (c *Cluster) configure(index int) (configs, error) {
 		if path == "" {
 			return "", nil
 		}
-		b, err := os.ReadFile(filepath.Join(c.dir, sourceDir, path))
-		if err != nil {
-			return "", err
-		}
-		text, err := view.Render(path, string(b))
+		text, err := renderFile(filepath.Join(c.dir, sourceDir), path, view)
 		if err != nil {
 			return "", err
 		}
@@ -325,6 +321,15 @@ func (c *Cluster) configure(index int) (configs, error) {
 		}
 	}
 	return out, nil
+}
+
+// renderFile fills in a template.
+func renderFile(dir, path string, view topology.View) (string, error) {
+	b, err := os.ReadFile(filepath.Join(dir, path))
+	if err != nil {
+		return "", err
+	}
+	return view.Render(path, string(b))
 }
 
 // Start writes a director's files and starts its programs.

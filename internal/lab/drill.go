@@ -54,9 +54,10 @@ type run struct {
 	interval time.Duration // between advertisements
 	touched  time.Duration // when the lab last did something to the cluster
 
-	victim int // director
-	frozen process.Table
-	events []Event // with absolute times
+	victim  int // director
+	frozen  process.Table
+	leaving process.Table // told to stop
+	events  []Event       // with absolute times
 }
 
 func (r *run) node() (n topology.Node) { return r.c.Topology.Directors[r.victim] }
@@ -330,7 +331,7 @@ func (r *run) once(f fault) (result Run, err error) {
 		result.Note = "did not come to rest by itself: " + err.Error()
 		defer func() { err = errors.Join(err, r.restore()) }()
 	}
-	r.judge(&result, start, healed, probe.Now())
+	r.judge(&result, start, healed)
 	return result, nil
 }
 
@@ -389,7 +390,10 @@ func (r *run) hold(f fault, start time.Duration) error {
 }
 
 // judge turns records into figures and a timeline.
-func (r *run) judge(result *Run, start, healed, end time.Duration) {
+func (r *run) judge(result *Run, start, healed time.Duration) {
+	// The newest records come in packets: the last windows may not be whole.
+	var end time.Duration
+	r.w.Now(func(l *measure.Live) { end = l.Now() - 2*probe.Period })
 	records := r.w.Since(start - before)
 	every := intervals(records)
 	o := measure.Options{Period: probe.Period, VIPs: len(r.c.Topology.VIPs)}
@@ -427,7 +431,7 @@ func (r *run) judge(result *Run, start, healed, end time.Duration) {
 // restore makes all directors anew, with the unchanged configuration.
 func (r *run) restore() error {
 	r.audience.Happened("all directors are switched off and on")
-	r.c.changed, r.frozen = false, nil
+	r.c.changed, r.frozen, r.leaving = false, nil, nil
 	if len(r.c.Topology.Directors) > 1 {
 		if err := partition(false)(r); err != nil {
 			return err

@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"evenkeel/internal/lab/cell"
 	"evenkeel/internal/lab/measure"
+	"evenkeel/internal/lab/probe"
 	"evenkeel/internal/lab/process"
 	"evenkeel/internal/lab/space"
 )
@@ -159,16 +161,31 @@ func (r *run) thaw() error {
 }
 
 func (r *run) stop() error {
+	if err := r.c.node(r.victim).Hold(); err != nil {
+		return err
+	}
 	t, err := r.some(r.product.quits...)
 	if err != nil {
 		return err
 	}
+	r.leaving = t
 	return signalAll(t, unix.SIGTERM)
 }
 
-// again starts a node's programs where one has ended, and leaves those that
-// run alone: whatever can put itself right does so.
+// again starts those of a node's programs that have ended, and leaves those
+// that run alone: whatever can put itself right does so.
 func (r *run) again() error {
+	for _, p := range r.leaving {
+		// What was told to stop and does not is killed, as by a service manager.
+		if h, err := process.Open(p.PID, p.Start); err == nil {
+			if !h.Ended(endWithin) {
+				h.Signal(unix.SIGKILL)
+				h.Ended(endWithin)
+			}
+			h.Close()
+		}
+	}
+	r.leaving = nil
 	node := r.c.node(r.victim)
 	list, err := node.List()
 	if err != nil {
@@ -178,26 +195,25 @@ func (r *run) again() error {
 	for _, s := range list {
 		latest[s.Name] = s
 	}
-	ended := false
 	for _, s := range latest {
-		ended = ended || s.Ended
+		if !s.Ended {
+			continue
+		}
+		// Rests of a program whose first process is gone would be in the
+		// way: a service manager ends them, too.
+		init := r.c.inits[r.victim]
+		err := process.End(func() (process.Table, error) {
+			t, err := process.Read()
+			return slices.DeleteFunc(t.Below(init), func(p process.Process) bool { return process.Session(p.PID) != s.PID }), err
+		}, endWithin)
+		if err != nil {
+			return err
+		}
+		if err := r.startOnly(s.Name); err != nil {
+			return err
+		}
 	}
-	if !ended {
-		return nil
-	}
-	// Rests of a program whose parent is gone would be in the way.
-	if err := node.KillAll(); err != nil {
-		return err
-	}
-	init := r.c.inits[r.victim]
-	err = process.End(func() (process.Table, error) {
-		t, err := process.Read()
-		return t.Below(init), err
-	}, endWithin)
-	if err != nil {
-		return err
-	}
-	return r.c.Start(r.victim)
+	return nil
 }
 
 func links(f func(space, name string) error) func(*run) error {
@@ -282,6 +298,7 @@ func (r *run) powerOffAndRest() error {
 	if err := r.powerOff(); err != nil {
 		return err
 	}
+	r.touched = probe.Now()
 	return r.w.Until(r.ctx, restWithin, func(l *measure.Live) bool {
 		return r.rests(l, nil, r.interval+500*time.Millisecond)
 	})
@@ -327,7 +344,7 @@ func (r *run) upgrade() error {
 				h.Close()
 			}
 		}
-		if err := r.startOnly("keepalived"); err != nil {
+		if err := r.startOnly(string(Keepalived)); err != nil {
 			return err
 		}
 		if t, err := r.some(process.ProxyKeeper); err == nil {
@@ -359,7 +376,11 @@ func (r *run) startOnly(name string) error {
 // stopProxy ends the proxy: HAProxy by its own means; evenkeel's worker by
 // killing it as often as its keeper starts it.
 func (r *run) stopProxy() error {
+	if err := r.c.node(r.victim).Hold(); err != nil {
+		return err
+	}
 	if t, err := r.some(process.ProxyKeeper); err == nil {
+		r.leaving = t
 		return signalAll(t, unix.SIGTERM)
 	}
 	return kill(process.Worker)(r)

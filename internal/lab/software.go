@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"evenkeel/internal/lab/cell"
 	"evenkeel/internal/lab/process"
@@ -66,7 +67,9 @@ var products = []product{
 		needs: []string{"keepalived", "haproxy"},
 		programs: func(_ string, c configs) (list []cell.Program) {
 			if c.haproxy != "" {
-				list = append(list, cell.Program{Name: "haproxy", Args: []string{find("haproxy"), "-W", "-db", "-f", c.haproxy}})
+				// Debian's haproxy.service has Restart=always, with systemd's
+				// 100 ms; its keepalived.service has no Restart.
+				list = append(list, cell.Program{Name: "haproxy", Restart: 100 * time.Millisecond, Args: []string{find("haproxy"), "-W", "-db", "-f", c.haproxy}})
 			}
 			if c.keepalived != "" {
 				list = append(list, cell.Program{Name: "keepalived", Args: []string{find("keepalived"), "-n", "-l", "-D", "-f", c.keepalived}})

@@ -80,7 +80,7 @@ func Boot(o Options) (int, error) {
 // directory. It returns only when it cannot begin.
 func Main(host, dir string) error {
 	ready := os.NewFile(readyFD, "ready")
-	in := &initd{}
+	in := &initd{restarts: map[int]Program{}}
 	l, err := in.begin(host, dir)
 	if err != nil {
 		fmt.Fprintf(ready, "%v\n", err)
@@ -96,6 +96,7 @@ func Main(host, dir string) error {
 type initd struct {
 	mu       sync.Mutex
 	programs []Status
+	restarts map[int]Program // by process id: what is started again when it ends
 }
 
 func (in *initd) begin(host, dir string) (net.Listener, error) {
@@ -150,25 +151,48 @@ func mounts(dir string) error {
 // reap collects every child that ends: programs, and orphans of theirs.
 func (in *initd) reap(children <-chan os.Signal) {
 	for range children {
-		// Held while collecting, so that a start is noted before its end is.
 		in.mu.Lock()
-		for {
-			var status unix.WaitStatus
-			pid, err := unix.Wait4(-1, &status, unix.WNOHANG, nil)
-			if errors.Is(err, unix.EINTR) {
-				continue
-			}
-			if pid <= 0 {
-				break
-			}
-			for i := range in.programs {
-				if p := &in.programs[i]; p.PID == pid && !p.Ended {
-					p.Ended, p.Result = true, result(status)
-				}
-			}
-		}
+		in.collect()
 		in.mu.Unlock()
 	}
+}
+
+// collect notes what has ended. It is called with mu held, so that a start is
+// noted before its end is.
+func (in *initd) collect() {
+	for {
+		var status unix.WaitStatus
+		pid, err := unix.Wait4(-1, &status, unix.WNOHANG, nil)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if pid <= 0 {
+			return
+		}
+		for i := range in.programs {
+			if p := &in.programs[i]; p.PID == pid && !p.Ended {
+				p.Ended, p.Result = true, result(status)
+			}
+		}
+		in.revive(pid)
+	}
+}
+
+// revive starts a program again some time after its end.
+func (in *initd) revive(pid int) {
+	p, ok := in.restarts[pid]
+	if !ok {
+		return
+	}
+	time.AfterFunc(p.Restart, func() {
+		in.mu.Lock()
+		defer in.mu.Unlock()
+		if _, ok := in.restarts[pid]; ok {
+			delete(in.restarts, pid)
+			// Should it fail, the program's state says that it ended.
+			_, _ = in.start(p)
+		}
+	})
 }
 
 func result(s unix.WaitStatus) string {
@@ -205,6 +229,7 @@ func (in *initd) serve(l net.Listener) {
 func (in *initd) do(q request) (r response) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	in.collect()
 	switch {
 	case q.Do == "start" && q.Program != nil && len(q.Program.Args) > 0:
 		pid, err := in.start(*q.Program)
@@ -217,6 +242,8 @@ func (in *initd) do(q request) (r response) {
 		if err := unix.Kill(-1, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
 			r.Error = err.Error()
 		}
+	case q.Do == "hold":
+		in.restarts = map[int]Program{}
 	case q.Do == "list":
 		r.Programs = append(r.Programs, in.programs...)
 	default:
@@ -240,6 +267,9 @@ func (in *initd) start(p Program) (int, error) {
 	child, err := os.StartProcess(p.Args[0], p.Args, attr)
 	if err != nil {
 		return 0, err
+	}
+	if p.Restart > 0 {
+		in.restarts[child.Pid] = p
 	}
 	in.programs = append(in.programs, Status{Name: p.Name, PID: child.Pid})
 	// reap collects it, not this value.

@@ -15,6 +15,9 @@ type Program struct {
 	Name string   // what it is called here; its log is Name.log
 	Args []string // with the program's path
 	Env  []string // beside the node's own
+	// Restart is how long after its end it is started again, as its service
+	// manager does; 0: never. Hold ends that.
+	Restart time.Duration
 }
 
 // Status is a program's present state.
@@ -26,7 +29,7 @@ type Status struct {
 }
 
 type request struct {
-	Do      string // start, kill or list
+	Do      string // start, kill, hold or list
 	Program *Program
 }
 
@@ -79,7 +82,7 @@ func (n Node) ask(q request) (r response, err error) {
 	return r, nil
 }
 
-// Start runs a program and gives its process id inside of the node.
+// Start runs a program, in a session of its own, and gives its process id inside of the node.
 func (n Node) Start(p Program) (int, error) {
 	r, err := n.ask(request{Do: "start", Program: &p})
 	return r.PID, err
@@ -88,6 +91,12 @@ func (n Node) Start(p Program) (int, error) {
 // KillAll kills every process of the node but its init, all at one instant.
 func (n Node) KillAll() error {
 	_, err := n.ask(request{Do: "kill"})
+	return err
+}
+
+// Hold lets programs that end stay ended, until the next Start of each.
+func (n Node) Hold() error {
+	_, err := n.ask(request{Do: "hold"})
 	return err
 }
 

@@ -118,7 +118,7 @@ func reach(records []record.Record, vip int, s Span, o Options) (a Address) {
 		if outage := gap.Length() - o.Period; outage > a.Outage {
 			a.Outage = outage
 		}
-		a.Open = open
+		a.Open = open && gap.Length() > patch*o.Period
 	}
 	for _, r := range records {
 		if r.At >= s.To {

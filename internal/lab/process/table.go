@@ -128,6 +128,23 @@ func Environment(pid int) []string {
 	return words(b)
 }
 
+// Session is a process's session, as its innermost process namespace numbers it.
+func Session(pid int) int {
+	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(b)) {
+		if rest, ok := strings.CutPrefix(line, "NSsid:"); ok {
+			if numbers := strings.Fields(rest); len(numbers) > 0 {
+				n, _ := strconv.Atoi(numbers[len(numbers)-1])
+				return n
+			}
+		}
+	}
+	return 0
+}
+
 // Handle is a process that is held by a descriptor.
 type Handle struct {
 	fd  int

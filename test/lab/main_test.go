@@ -1,0 +1,138 @@
+package lab
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// program is the evenkeel under test.
+var program string
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "ek")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	program = filepath.Join(dir, "evenkeel")
+	build := exec.Command("go", "build", "-o", program, "evenkeel/cmd/evenkeel")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "%s%v\n", out, err)
+		return 1
+	}
+	return m.Run()
+}
+
+// place is where a test has its labs: names of its own, so that nothing that
+// runs on this machine is in the way.
+type place struct {
+	t      *testing.T
+	dir    string
+	prefix string
+}
+
+func newPlace(t *testing.T) *place {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("network namespaces need root")
+	}
+	for _, need := range []string{"keepalived", "haproxy"} {
+		if _, err := os.Stat("/usr/sbin/" + need); err != nil {
+			t.Skipf("%s is not installed", need)
+		}
+	}
+	p := &place{t, filepath.Join("/run", fmt.Sprintf("ekG%d", os.Getpid())), "ekG" + fmt.Sprint(os.Getpid()) + "-"}
+	t.Cleanup(func() {
+		exec.Command(program, "lab", "down", "-dir", p.dir, "-prefix", p.prefix).Run()
+	})
+	return p
+}
+
+// command is `evenkeel lab` with the place's flags after its first word.
+func (p *place) command(word string, args ...string) *exec.Cmd {
+	all := append([]string{"lab", word, "-dir", p.dir, "-prefix", p.prefix}, args...)
+	return exec.Command(program, all...)
+}
+
+// lab runs a command and gives what it printed.
+func (p *place) lab(word string, args ...string) (string, error) {
+	p.t.Helper()
+	var out, errs bytes.Buffer
+	cmd := p.command(word, args...)
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	if err != nil {
+		err = fmt.Errorf("%w: %s", err, errs.String())
+	}
+	return out.String(), err
+}
+
+// must is lab that has to go well.
+func (p *place) must(word string, args ...string) string {
+	p.t.Helper()
+	out, err := p.lab(word, args...)
+	if err != nil {
+		p.t.Fatalf("lab %s %s: %v\n%s", word, strings.Join(args, " "), err, out)
+	}
+	return out
+}
+
+// traces lists what there is of the place's labs on this machine.
+func (p *place) traces() (found []string) {
+	p.t.Helper()
+	names, _ := filepath.Glob("/run/netns/" + p.prefix + "*")
+	found = append(found, names...)
+	if _, err := os.Stat(p.dir); err == nil {
+		found = append(found, p.dir)
+	}
+	marks, _ := filepath.Glob("/proc/[0-9]*/environ")
+	for _, m := range marks {
+		b, err := os.ReadFile(m)
+		if err == nil && bytes.Contains(b, []byte("EVENKEEL_LAB="+p.prefix)) {
+			line, _ := os.ReadFile(filepath.Join(filepath.Dir(m), "cmdline"))
+			found = append(found, m+" "+string(bytes.ReplaceAll(line, []byte{0}, []byte{' '})))
+		}
+	}
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(mounts)) {
+		if strings.Contains(line, p.prefix) || strings.Contains(line, p.dir+"/") {
+			found = append(found, strings.TrimSpace(line))
+		}
+	}
+	return found
+}
+
+// clean fails the test when anything is left.
+func (p *place) clean() {
+	p.t.Helper()
+	if found := p.traces(); len(found) > 0 {
+		p.t.Errorf("left behind:\n%s", strings.Join(found, "\n"))
+	}
+}
+
+// until waits for a condition.
+func (p *place) until(what string, is func() bool) {
+	p.t.Helper()
+	for end := time.Now().Add(30 * time.Second); !is(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			p.t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+func example(name string) string {
+	return filepath.Join("..", "..", "examples", "lab", name, "lab.conf")
+}
