@@ -247,3 +247,27 @@ func TestLateAnswer(t *testing.T) {
 		t.Errorf("%v, %v", err, b.failed)
 	}
 }
+
+// Where the kernel keeps no mark, an address of ours is known as such by whose
+// it is: it must not become the address that the link's packets carry.
+func TestMarkOnOldKernels(t *testing.T) {
+	c := &compiler{names: loadNames(nil), index: func(string) (int, error) { return 3, nil }}
+	it, err := c.address(&Address{Prefix: netip.MustParsePrefix("10.0.0.100/24"), Device: "eth0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	it.state, it.owners = ours, []string{"A"}
+	l := &LinkState{Index: 3, Name: "eth0"}
+	h := &Host{monitor: &monitor{snapshot: *NewSnapshot(l)}, items: map[identity]*item{it.id: it}}
+	for _, a := range []string{"10.0.0.100/24", "10.1.0.1/24"} {
+		h.monitor.address(3, AddressState{Prefix: netip.MustParsePrefix(a)})
+	}
+	changes := h.attribute()
+	h.monitor.address(3, AddressState{Prefix: netip.MustParsePrefix("10.0.0.100/24"), Valid: time.Second}) // renewed
+	if got := l.PrimaryIPv4(); got.String() != "10.1.0.1" {
+		t.Errorf("primary address %v", got)
+	}
+	if len(changes) != 2 || changes[0].Owner != "A" || changes[1].Owner != "" {
+		t.Errorf("%+v", changes)
+	}
+}

@@ -104,9 +104,13 @@ func (h *Host) attribute() []Change {
 		if it == nil {
 			continue
 		}
-		if c.Kind == AddressRemoved {
-			if l := h.monitor.snapshot.ByIndex(c.Index); l != nil && l.has(it.id) {
+		if l := h.monitor.snapshot.ByIndex(c.Index); l != nil {
+			there := slices.IndexFunc(l.Addresses, func(a AddressState) bool { return addressIdentity(l.Index, a.Prefix, a.Peer) == it.id })
+			if there >= 0 && c.Kind == AddressRemoved {
 				continue
+			}
+			if there >= 0 && it.state == ours {
+				l.Addresses[there].Protocol = Mark // kernels before 5.18 do not keep it
 			}
 		}
 		c.Owner = it.owners[0]
@@ -125,12 +129,6 @@ func (h *Host) find(index int, prefix netip.Prefix) *item {
 		}
 	}
 	return nil
-}
-
-func (l *LinkState) has(id identity) bool {
-	return slices.ContainsFunc(l.Addresses, func(a AddressState) bool {
-		return addressIdentity(l.Index, a.Prefix, a.Peer) == id
-	})
 }
 
 // apply takes one datagram into the picture.
@@ -235,6 +233,9 @@ func (m *monitor) address(index int, a AddressState) {
 		return
 	}
 	old := l.Addresses[i]
+	if a.Protocol == 0 {
+		a.Protocol = old.Protocol // see Host.attribute
+	}
 	l.Addresses[i] = a
 	switch {
 	case old.Tentative() && !a.Tentative():
