@@ -1,9 +1,6 @@
 package failover
 
 import (
-	"net/netip"
-	"os"
-	"strings"
 	"time"
 
 	"evenkeel/internal/failover/loop"
@@ -55,7 +52,7 @@ func (p *plane) announceAddresses(i *instance, repeat int) {
 			pause = i.setup.model.NAInterval
 			router, known := routers[a.Device]
 			if !known {
-				router = forwards(a.Device)
+				router = p.host.Forwarding(6, a.Device)
 				routers[a.Device] = router
 			}
 			m = neighbor.Unsolicited(link.MAC, addr, router)
@@ -70,13 +67,6 @@ func (p *plane) announceAddresses(i *instance, repeat int) {
 			}
 		}
 	}
-}
-
-// forwards says whether this host is a router on an interface: neighbour
-// advertisements have to tell.
-func forwards(device string) bool {
-	b, err := os.ReadFile("/proc/sys/net/ipv6/conf/" + strings.ReplaceAll(device, "/", ".") + "/forwarding")
-	return err == nil && len(b) > 0 && b[0] != '0'
 }
 
 // announceDue sends what is to leave now.
@@ -119,14 +109,4 @@ func (p *plane) reannounce(index int) {
 			}
 		}
 	}
-}
-
-// mayAnnounce says whether an address is one of an instance's.
-func (i *instance) has(a netip.Addr) bool {
-	for n := range i.setup.hosts.Addresses {
-		if i.setup.hosts.Addresses[n].Prefix.Addr() == a {
-			return true
-		}
-	}
-	return false
 }

@@ -29,6 +29,7 @@ type instance struct {
 	base, leave int // index of the interface that receives, and of that which sends; 0: not there
 	source      netip.Addr
 	started     bool
+	heard       []byte // the last packet, where it may come twice
 
 	// What keeps it from working, by kind.
 	faults [faultKinds]fault
@@ -159,6 +160,9 @@ func (p *plane) act(i *instance, a *vrrp.Action) {
 func (p *plane) sendAdvert(i *instance, priority uint8, sequence uint32) {
 	if i.source.IsValid() && (i.leave != 0 || len(i.setup.config.Peers) > 0) {
 		i.eachDatagram(func(iface int, h *wire.Header) {
+			if h.Protocol == wire.ProtocolAH {
+				h.ID = identification(sequence)
+			}
 			advert := i.machine.Advert(priority, sequence)
 			p.payload = wire.Append(p.payload[:0], advert, h, &i.setup.config.Key)
 			p.packets.Queue(i.token, iface, h, p.payload)
@@ -203,6 +207,10 @@ func (i *instance) eachDatagram(f func(iface int, h *wire.Header)) {
 		f(i.leave, &h)
 	}
 }
+
+// identification is IPv4's for a packet with an authentication header, which
+// covers it: the kernel would replace a 0.
+func identification(sequence uint32) uint16 { return uint16(sequence)%0xffff + 1 }
 
 const (
 	trafficClass = 0xc0 // CS6

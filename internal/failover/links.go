@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -150,11 +151,16 @@ func (p *plane) join() {
 		c := &i.setup.config
 		ids.Add(c.VRID)
 		p.setFault(i, faultSocket, p.needSockets(c))
-		if len(c.Peers) > 0 || i.base == 0 {
+		if len(c.Peers) > 0 {
 			continue
 		}
-		m := transport.Membership{Interface: i.base, Group: multicastGroup(i.setup.model)}
-		if !wanted[m] {
+		// The kernel hands what comes from a virtual MAC that is here too to the
+		// interface with that MAC, and everything else to its base.
+		for _, index := range []int{i.base, i.leave} {
+			m := transport.Membership{Interface: index, Group: multicastGroup(i.setup.model)}
+			if index == 0 || wanted[m] {
+				continue
+			}
 			wanted[m] = true
 			if err := p.packets.Join(m); err != nil {
 				p.complain(i, "join", err.Error())
@@ -201,8 +207,12 @@ func (d *demux) build(lists ...[]*instance) {
 		if len(c.Peers) > 0 {
 			k.iface = 0
 			d.unicast[k] = append(d.unicast[k], i)
-		} else if d.byLink[k] == nil && i.base != 0 {
-			d.byLink[k] = i
+			continue
+		}
+		for _, k.iface = range []int{i.base, i.leave} {
+			if d.byLink[k] == nil && k.iface != 0 {
+				d.byLink[k] = i
+			}
 		}
 	}
 }
@@ -235,6 +245,13 @@ func (p *plane) receive(pk *transport.Packet) {
 	i := p.demux.find(pk, vrid)
 	if i == nil || !i.started {
 		return
+	}
+	if i.setup.link != nil && i.setup.config.Auth == wire.AuthAH {
+		// It may come in by both interfaces, and the second would be a replay.
+		if bytes.Equal(i.heard, pk.Payload) {
+			return
+		}
+		i.heard = append(i.heard[:0], pk.Payload...)
 	}
 	r := &p.received
 	r.Header = pk.Header

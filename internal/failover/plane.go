@@ -25,6 +25,7 @@ type (
 		Renew(owners ...string) error
 		RemovalRequests(owner string) [][]byte
 		Adopt(owner string, c netconf.Config, t netconf.Trust) (int, error)
+		Forwarding(family int, device string) bool
 	}
 	// frames sends gratuitous ARP and neighbour advertisements.
 	frames interface {
@@ -76,8 +77,9 @@ type world struct {
 	events   events
 	trackers trackers
 	sessions sessions
-	wall     func() time.Time     // for people only
-	clock    func() time.Duration // CLOCK_MONOTONIC, as times are given in
+	changes  func() []netconf.Change // what has happened on the host since it was last asked
+	wall     func() time.Time        // for people only
+	clock    func() time.Duration    // CLOCK_MONOTONIC, as times are given in
 	boottime func() time.Duration
 }
 

@@ -23,6 +23,7 @@ func (p *plane) load(next *plan, from *saved) {
 	for _, i := range fresh {
 		p.wantLinks(i)
 	}
+	p.changed(p.changes()) // the links that were made are there
 	p.regroup(next)
 	p.relink()
 	if p.page != nil {

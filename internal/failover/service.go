@@ -149,10 +149,11 @@ func (s *Service) open() (err error) {
 	if s.page != nil {
 		w.page = s.page
 	}
+	fd, read := s.host.Watch()
+	w.changes = func() []netconf.Change { return s.readLinks(read) }
 	s.plane = newPlane(w, about{version: s.options.Version, dumps: s.options.DumpDir, scheduling: s.loop.Priority, rounds: s.loop.Rounds,
 		traffic: func() transport.Stats { return s.packets.Stats }})
-	fd, read := s.host.Watch()
-	if err := s.loop.Watch(fd, func() { s.readLinks(read) }); err != nil {
+	if err := s.loop.Watch(fd, func() { s.plane.changed(s.readLinks(read)) }); err != nil {
 		return err
 	}
 	if s.page == nil {
@@ -168,12 +169,12 @@ func (s *Service) open() (err error) {
 	return s.watchKeeper()
 }
 
-func (s *Service) readLinks(read func() ([]netconf.Change, error)) {
+func (s *Service) readLinks(read func() ([]netconf.Change, error)) []netconf.Change {
 	changes, err := read()
 	if err != nil {
 		s.plane.complain(nil, "links", err.Error())
 	}
-	s.plane.changed(changes)
+	return changes
 }
 
 // watchKeeper gives the addresses up while the keeper is frozen: nobody would
