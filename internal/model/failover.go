@@ -70,6 +70,7 @@ type Failover struct {
 	VirtualServers []*VirtualServer
 	ServerGroups   []*VirtualServerGroup
 	LVS            LVSGlobal
+	SSL            *CheckSSL // nil: no SSL block
 }
 
 // GARPGroup is a garp_group block: the time between two frames on an interface,
@@ -339,6 +340,20 @@ type VRRPAuth struct {
 	Type     string  // "", "PASS", "AH"
 	Password [8]byte // padded with zeros; never printed
 }
+
+// String leaves the password out.
+func (a VRRPAuth) String() string {
+	if a.Type == "" {
+		return "none"
+	}
+	return a.Type + " (hidden)"
+}
+
+// GoString leaves the password out.
+func (a VRRPAuth) GoString() string { return a.String() }
+
+// MarshalText leaves the password out.
+func (a VRRPAuth) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
 
 // VRRPInstance is a vrrp_instance block.
 type VRRPInstance struct {

@@ -37,6 +37,7 @@ type GroupMember struct {
 	Port     uint16
 	PortLast uint16
 	FwMark   uint32
+	Family   int // of FwMark, where it is said; 0: not said
 }
 
 // VirtualServer is a virtual_server block: one service that packets are
@@ -72,6 +73,7 @@ type VirtualServer struct {
 	Inhibit     bool // inhibit_on_failure
 	MailAlert   *bool
 
+	Weight       int         // of real servers that do not say
 	Check        CheckTiming // defaults of the checkers below
 	Sorry        *RealServer
 	SorryInhibit bool
@@ -94,6 +96,7 @@ type CheckTiming struct {
 	DelayBeforeRetry time.Duration
 	Retry            *int
 	Warmup           *time.Duration
+	ConnectTimeout   time.Duration
 }
 
 // RealServer is a real_server or sorry_server.
@@ -155,7 +158,8 @@ type RealCheck struct {
 	DNS    *DNSCheckSpec
 	UDP    *UDPCheckSpec
 	File   *FileCheckSpec
-	BFD    string // instance
+	BFD    string    // instance
+	TLS    *CheckSSL // SSL_GET: the SSL block; nil: there is none
 }
 
 // ConnectTo is where a checker connects; what is not set is the real server's.
@@ -229,4 +233,31 @@ type FileCheckSpec struct {
 	File    string // name of a track_file
 	Weight  *int
 	Reverse *bool
+	Dynamic bool // the file's number changes the weight
 }
+
+// CheckSSL is the SSL block: the client's side of SSL_GET.
+type CheckSSL struct {
+	Pos         Pos
+	Password    Secret // of Key
+	CA          string
+	Certificate string
+	Key         string
+}
+
+// Secret is a text that is never printed.
+type Secret string
+
+// String hides the text.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return "(hidden)"
+}
+
+// GoString hides the text.
+func (s Secret) GoString() string { return s.String() }
+
+// MarshalText hides the text.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }

@@ -79,6 +79,7 @@ type parser struct {
 	lvs      serverState
 
 	instances []*instanceDraft
+	drafts    map[*model.RealCheck]*checkDraft
 	warned    map[string]bool
 }
 

@@ -12,6 +12,7 @@ func keywordLists() [][]keyword {
 	return [][]keyword{
 		topKeywords(), globalKeywords(), globalProcessKeywords(), globalHarmless(), instanceKeywords(), instanceTimingKeywords(),
 		notifyKeywords(), trackKeywords(), scriptKeywords(), groupKeywords(),
+		virtualKeywords(), sharedServerKeywords(), checkerKeywords(), checkerLineKeywords(),
 	}
 }
 
