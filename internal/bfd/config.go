@@ -17,6 +17,9 @@ const (
 	sourcePortLast  = 65535
 
 	fullTTL = 255
+	// keepalivedHops is the hop limit that keepalived sends over IPv6 unless
+	// told otherwise, against RFC 5881 section 5.
+	keepalivedHops = 64
 )
 
 // Config is one session. Fields that are zero get a default from New.
@@ -33,7 +36,9 @@ type Config struct {
 	Passive    bool          // say nothing before the neighbor does
 
 	TTL     int // of what is sent, 0: 255
-	MaxHops int // a packet whose TTL is below 255 - MaxHops is discarded
+	MaxHops int // by how much the TTL of a packet may be lower than least
+
+	lax bool // TTL was not given as 255
 }
 
 // FromModel gives the sessions of a configuration.
@@ -65,6 +70,7 @@ func (c Config) withDefaults() Config {
 	if c.Multiplier == 0 {
 		c.Multiplier = 5
 	}
+	c.lax = c.lax || c.TTL != fullTTL
 	if c.TTL == 0 {
 		c.TTL = fullTTL
 	}
@@ -92,6 +98,16 @@ func (c *Config) check() error {
 		return fmt.Errorf("BFD session %s: max_hops %d is not in 0 to 255", c.Name, c.MaxHops)
 	}
 	return nil
+}
+
+// least is the lowest TTL of a packet that is taken. Over IPv6 that is
+// keepalived's 64, so that its sessions come up; who sets hoplimit 255 gets the
+// full check of RFC 5881.
+func (c *Config) least() int {
+	if c.Neighbor.Is6() && c.lax {
+		return keepalivedHops - c.MaxHops
+	}
+	return fullTTL - c.MaxHops
 }
 
 // place is what makes a session another one when it changes; the rest can be

@@ -222,10 +222,13 @@ func (r *Runner) loop() {
 		for _, f := range r.taken() {
 			f()
 		}
+		// What arrived before now is read after now, and only what was due by now
+		// is taken for late: being held up in between does no harm.
+		now := r.now()
 		for _, l := range r.listeners {
 			r.drain(l)
 		}
-		for now := r.now(); len(r.due) > 0 && r.due[0].machine.Deadline() <= now; {
+		for len(r.due) > 0 && r.due[0].machine.Deadline() <= now {
 			s := r.due[0]
 			r.do(s, s.machine.Timer(now))
 		}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -34,14 +35,18 @@ func run(t *testing.T, argv ...string) {
 // fd99::1 on v0, 10.99.0.2 and fd99::2 on v1.
 type cable struct{ names [2]string }
 
+// cables counts them, for names: tests run side by side.
+var cables atomic.Int32
+
 func newCable(t *testing.T) *cable {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("network namespaces need root")
 	}
 	c := &cable{}
+	n := cables.Add(1)
 	for i := range c.names {
-		c.names[i] = fmt.Sprintf("ekE%d-%d", os.Getpid(), i)
+		c.names[i] = fmt.Sprintf("ekE%d-%d%c", os.Getpid(), n, 'a'+i)
 		run(t, "ip", "netns", "add", c.names[i])
 		t.Cleanup(func() { exec.Command("ip", "netns", "del", c.names[i]).Run() })
 	}
@@ -153,6 +158,7 @@ func pair() (a, b Config) {
 }
 
 func TestRunners(t *testing.T) {
+	t.Parallel()
 	c := newCable(t)
 	x, y := c.open(t, 0), c.open(t, 1)
 	a, b := pair()
@@ -218,9 +224,72 @@ func TestRunners(t *testing.T) {
 	}
 }
 
+// A runner that is held up reads what came meanwhile before it takes its own
+// delay for silence.
+func TestHeldUp(t *testing.T) {
+	t.Parallel()
+	c := newCable(t)
+	y := c.open(t, 1)
+	held := make(chan struct{})
+	w := &watcher{t: t, changes: make(chan Change, 1000)}
+	var err error
+	w.runner, err = Open(Options{Thread: c.inside(t, 0), Changed: func(x Change) {
+		w.changes <- x
+		if x.Name == "six" && x.From == Up {
+			<-held
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.close)
+	a, b := pair()
+	a.Multiplier = 255 // the neighbor waits for 5 s
+	a6, b6 := a, b
+	a6.Name, a6.Neighbor = "six", netip.MustParseAddr("fd99::2")
+	b6.Name, b6.Neighbor = "six", netip.MustParseAddr("fd99::1")
+	w.set(a, a6)
+	y.set(b, b6)
+	w.until(Up)
+	w.until(Up)
+	sent := func() uint64 {
+		all, _ := y.runner.Status()
+		return all[0].Sent
+	}
+	before := sent()
+	y.set(b)
+	w.until(Down)
+	// More than its three, in the socket.
+	eventually(t, "the neighbor goes on sending", func() bool { return sent() > before+20 })
+	close(held)
+	if all, _ := w.runner.Status(); all[0].State != Up || all[0].Flaps != 0 {
+		t.Errorf("%+v", all[0])
+	}
+}
+
+// Two speakers on a host: the second says why it cannot, and keeps what it has.
+func TestPortInUse(t *testing.T) {
+	c := newCable(t)
+	x, y := c.open(t, 0), c.open(t, 0)
+	a, _ := pair()
+	x.set(a)
+	other := a
+	other.Name, other.Port = "multihop", MultihopPort
+	y.set(other)
+	if err := y.runner.Set([]Config{other, a}); err == nil || !strings.Contains(err.Error(), "BFD session to-b: UDP port 3784 is in use; another program speaks BFD here") {
+		t.Error(err)
+	}
+	if all, _ := y.runner.Status(); len(all) != 1 || all[0].Name != "multihop" {
+		t.Errorf("%+v", all)
+	}
+	x.set() // the port is free when its last session has gone
+	eventually(t, "the port is free", func() bool { return y.runner.Set([]Config{other, a}) == nil })
+}
+
 // A packet that has been forwarded is refused by a single-hop session, and
 // taken where max_hops allows it; so is one from somebody else.
 func TestHops(t *testing.T) {
+	t.Parallel()
 	c := newCable(t)
 	x, y := c.open(t, 0), c.open(t, 1)
 	a, b := pair()
@@ -295,7 +364,7 @@ type daemon struct {
 	wait chan struct{}
 }
 
-func (c *cable) keepalived(t *testing.T, words string) *daemon {
+func (c *cable) keepalived(t *testing.T, net, words string) *daemon {
 	t.Helper()
 	path, err := exec.LookPath("keepalived")
 	if err != nil {
@@ -305,8 +374,8 @@ func (c *cable) keepalived(t *testing.T, words string) *daemon {
 	file := filepath.Join(dir, "keepalived.conf")
 	text := `
 bfd_instance peer {
-  neighbor_ip 10.99.0.1
-  source_ip 10.99.0.2
+  neighbor_ip ` + net + `1
+  source_ip ` + net + `2
   min_rx 20
   min_tx 30
   multiplier 3
@@ -370,19 +439,25 @@ func (d *daemon) says(t *testing.T, line string, n int) {
 }
 
 func TestKeepalived(t *testing.T) {
+	t.Parallel()
 	for name, x := range map[string]struct {
-		words   string
-		passive bool
+		net, words string
+		passive    bool
+		ttl        int
 	}{
-		"active": {"", false}, "keepalived passive": {"passive", false}, "passive": {"", true},
+		"active": {"10.99.0.", "", false, 0}, "keepalived passive": {"10.99.0.", "passive", false, 0}, "passive": {"10.99.0.", "", true, 0},
+		// Over IPv6 keepalived's hop limit is 64 unless it is told otherwise.
+		"IPv6": {"fd99::", "", false, 0}, "IPv6 as RFC 5881": {"fd99::", "hoplimit 255", false, 255},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			c := newCable(t)
 			w := c.open(t, 0)
 			a, _ := pair()
-			a.Passive = x.passive
+			a.Passive, a.TTL = x.passive, x.ttl
+			a.Neighbor = netip.MustParseAddr(x.net + "2")
 			w.set(a)
-			d := c.keepalived(t, x.words)
+			d := c.keepalived(t, x.net, x.words)
 			w.until(Up)
 			d.says(t, "(peer) Entering Up state", 1)
 			// Both have left the interval of a second behind: of our 10 ms and
@@ -415,11 +490,12 @@ func TestKeepalived(t *testing.T) {
 // We vanish without a word, and keepalived finds out by itself; it stops
 // orderly, and we find out.
 func TestKeepalivedLoses(t *testing.T) {
+	t.Parallel()
 	c := newCable(t)
 	w := c.open(t, 0)
 	a, _ := pair()
 	w.set(a)
-	d := c.keepalived(t, "")
+	d := c.keepalived(t, "10.99.0.", "")
 	w.until(Up)
 	d.says(t, "(peer) Entering Up state", 1)
 	run(t, "ip", "-n", c.names[1], "link", "set", "v1", "down")

@@ -280,7 +280,7 @@ func (r *Runner) receive(l *listener, a *arrival, p []byte) {
 		}
 		return
 	}
-	if least := fullTTL - s.cfg.MaxHops; a.ttl < least {
+	if least := s.cfg.least(); a.ttl < least {
 		s.machine.Discard(fmt.Sprintf("TTL %d is below %d", a.ttl, least))
 		r.tell(s.cfg.Name, "ttl", "a packet from %s is refused: its TTL %d is below %d; let the neighbor send with 255, or set max_hops", a.from, a.ttl, least)
 		return
