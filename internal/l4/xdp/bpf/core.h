@@ -1,0 +1,487 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* The director: what happens to a packet, from its first byte to the verdict. */
+#pragma once
+
+/* fits is whether a packet goes over a link with room for n more bytes. */
+static __always_inline int fits(ctx_t *ctx, const struct packet *p, __u32 mtu, __u32 more)
+{
+	__u32 segment;
+
+	if (!mtu || p->length + more <= mtu)
+		return 1;
+	segment = ctx_gso_size(ctx);
+	/* A packet of several segments is cut to size behind us: headers are at
+	 * most 60 bytes of TCP. */
+	return segment && segment + (p->l4 - ETH_LEN) + TCP_LEN + more <= mtu;
+}
+
+/* send_to_server does to a packet what the server's method asks. rewritten is
+ * the flow's, or nothing. */
+static __always_inline int send_to_server(ctx_t *ctx, struct packet *p, const struct dest *d)
+{
+	__u32 n = d->hop, more = 0;
+	struct hop *h = bpf_map_lookup_elem(&hops, &n);
+
+	if (!h)
+		return drop(DROP_INTERNAL);
+	if (d->method == TUN)
+		more = d->family == 4 ? IP4_LEN : IP6_LEN;
+	if (!fits(ctx, p, h->mtu, more)) {
+		count_drop(DROP_TOO_BIG);
+		if (!p->dont_fragment)
+			return CTX_DROP;
+		return complain(ctx, p, TOO_BIG, h->mtu - more);
+	}
+	if (age(ctx, p))
+		return drop(DROP_INTERNAL);
+	if (d->method == TUN) {
+		int err = d->family == 4 ? wrap4(ctx, p, h->source4, d->addr[0]) :
+					   wrap6(ctx, p, h->source6, d->addr);
+		if (err)
+			return drop(DROP_INTERNAL);
+	}
+	return transmit(ctx, h);
+}
+
+/* too_big refuses a packet of a NAT flow that the link to the server does not
+ * take; the stack fragments what may be fragmented. */
+static __always_inline int nat_fits(ctx_t *ctx, const struct packet *p, const struct hop *h)
+{
+	return fits(ctx, p, h->mtu, 0);
+}
+
+static __always_inline void count_in(__u32 dest, __u32 packets, __u32 bytes)
+{
+	struct counters *c = bpf_map_lookup_elem(&dest_counters, &dest);
+
+	if (c) {
+		c->packets_in += packets;
+		c->bytes_in += bytes;
+	}
+}
+
+static __always_inline void count_out(__u32 dest, __u32 packets, __u32 bytes)
+{
+	struct counters *c = bpf_map_lookup_elem(&dest_counters, &dest);
+
+	if (c) {
+		c->packets_out += packets;
+		c->bytes_out += bytes;
+	}
+}
+
+/* What a flow of either family has in common is written once. FLOW_WORK does
+ * what is seldom: following TCP, and noting the time of the last packet in the
+ * entry that has the timer. */
+#define DEFINE_FOLLOW(V)                                                       \
+static __noinline void follow##V(const struct packet *p, struct flow##V *f)    \
+{                                                                              \
+	__u32 tick = now_tick(), shorter = 0, direction;                       \
+	struct flow##V *owner = f;                                             \
+	struct key##V k;                                                       \
+                                                                               \
+	f->last = tick;                                                        \
+	key##V##_of(&k, p);                                                    \
+	if (f->flags & FLOW_REVERSE) {                                         \
+		if (f->flags & FLOW_ORPHAN)                                    \
+			return;                                                \
+		COPY_ADDR##V(k.saddr, f->new_daddr);                           \
+		COPY_ADDR##V(k.daddr, f->new_saddr);                           \
+		k.sport = f->new_dport;                                        \
+		k.dport = f->new_sport;                                        \
+		owner = bpf_map_lookup_elem(&flows##V, &k);                    \
+		if (!owner)                                                    \
+			return;                                                \
+		owner->last = tick;                                            \
+	}                                                                      \
+	if (owner->flags & FLOW_HELD) {                                        \
+		struct key6 t;                                                 \
+		HOLD##V                                                        \
+	}                                                                      \
+	if (p->protocol != IPPROTO_TCP || p->icmp || p->fragment == 2)         \
+		return;                                                        \
+	direction = f->flags & FLOW_REVERSE ? DIR_OUT :                        \
+		    f->flags & FLOW_NO_OUTPUT ? DIR_IN_ONLY : DIR_IN;          \
+	shorter = track(&owner->state, &owner->changed, owner->dest, direction, \
+			p->tcp_flags, tick);                                   \
+	if (f != owner)                                                        \
+		f->state = owner->state;                                       \
+	if (shorter)                                                           \
+		bpf_timer_start(&owner->timer, (__u64)(shorter + 1) << TICK_SHIFT, 0); \
+}
+
+#define HOLD4                                                                  \
+	struct key4 n;                                                         \
+	__be32 c[4] = { k.saddr }, v[4] = { k.daddr };                         \
+	struct flow4 *held;                                                    \
+	template_key(&t, c, v, k.dport, k.protocol, 4, owner->sticky_bits,     \
+		     owner->sticky_kind, owner->mark);                         \
+	narrow(&n, &t);                                                        \
+	held = bpf_map_lookup_elem(&flows4, &n);                               \
+	if (held)                                                              \
+		held->last = tick;
+#define HOLD6                                                                  \
+	struct flow6 *held;                                                    \
+	template_key(&t, k.saddr, k.daddr, k.dport, k.protocol, 6, owner->sticky_bits, \
+		     owner->sticky_kind, owner->mark);                         \
+	held = bpf_map_lookup_elem(&flows6, &t);                               \
+	if (held)                                                              \
+		held->last = tick;
+
+DEFINE_FOLLOW(4)
+DEFINE_FOLLOW(6)
+
+/* busy is whether there is something to note about a packet of a flow. */
+#define BUSY(p, f)                                                             \
+	((p)->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST) ||                     \
+	 ((p)->protocol == IPPROTO_TCP && (f)->state != ST_ESTABLISHED) ||     \
+	 now_tick() - (f)->last >= REFRESH_TICKS)
+
+/* over is whether a SYN begins a new connection on the ports of one that has
+ * ended, as IPVS's conn_reuse_mode 1 sees it. */
+static __always_inline int over(const struct packet *p, __u32 state, __u8 flags)
+{
+	if ((p->tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN || flags & FLOW_REVERSE || p->icmp)
+		return 0;
+	return state == ST_TIME_WAIT || state == ST_CLOSE ||
+	       (state == ST_FIN_WAIT && flags & FLOW_NO_OUTPUT);
+}
+
+#define DEFINE_END(V)                                                          \
+static __noinline void end##V(const struct key##V *k, struct flow##V *f)       \
+{                                                                              \
+	struct key##V r;                                                       \
+	struct key##V own = *k;                                                \
+                                                                               \
+	if (!retire(&f->state, f->dest))                                       \
+		return;                                                        \
+	if (f->flags & FLOW_DESTINATION) {                                     \
+		reverse##V(&r, &own, f);                                       \
+		bpf_map_delete_elem(&flows##V, &r);                            \
+	}                                                                      \
+	bpf_map_delete_elem(&flows##V, &own);                                  \
+}
+
+DEFINE_END(4)
+DEFINE_END(6)
+
+/* gone is what happens to a packet whose server was removed: it is dropped
+ * until the flow times out, or the flow ends at once. */
+static __always_inline int expire_at_once(void)
+{
+	__u32 zero = 0;
+	struct configuration *s = bpf_map_lookup_elem(&settings, &zero);
+
+	return s && s->flags & SET_EXPIRE_NO_DEST;
+}
+
+/* answer sends a NAT flow's packet from the server on to the client. hop and
+ * hop_tick are the flow's. */
+static __always_inline int answer(ctx_t *ctx, const struct packet *p, const __be32 *client,
+				  __u32 *hop, __u32 *hop_tick)
+{
+	__u32 n = *hop, tick = now_tick(), at;
+	struct learned_hop *h;
+	int verdict;
+
+	if (!n || tick - *hop_tick >= LEARN_TICKS) {
+		n = learn(ctx, p, client, &verdict);
+		*hop = n;
+		*hop_tick = tick;
+		if (!n)
+			return verdict;
+	}
+	at = n - 1;
+	h = bpf_map_lookup_elem(&learned_hops, &at);
+	if (!h || set_macs(ctx, h->mac))
+		return drop(DROP_INTERNAL);
+	return ctx_redirect(ctx, h->ifindex);
+}
+
+/* forward4 and forward6 send a packet the way of its flow. The verifier counts
+ * the stack of a whole chain of calls, so the larger one is a call. */
+static __always_inline int forward4(ctx_t *ctx, struct packet *p, const struct key4 *k, struct flow4 *f)
+{
+	__u32 dest = f->dest, n;
+	__u8 flags = f->flags;
+	struct dest *d = bpf_map_lookup_elem(&dests, &dest);
+	struct rewrite4 r;
+	struct hop *h;
+
+	if (!d)
+		return drop(DROP_INTERNAL);
+	if (!(d->flags & DEST_AVAILABLE)) {
+		if (!(flags & FLOW_REVERSE) && expire_at_once())
+			end4(k, f);
+		return drop(DROP_SERVER_GONE);
+	}
+	if (BUSY(p, f))
+		follow4(p, f);
+	if (flags & FLOW_REVERSE)
+		count_out(dest, ctx_segments(ctx), p->length);
+	else
+		count_in(dest, ctx_segments(ctx), p->length);
+	if (p->ttl <= 1 && d->method != LOCAL) {
+		count_drop(DROP_TTL);
+		return complain(ctx, p, TTL_EXCEEDED, 0);
+	}
+	if (!(flags & (FLOW_SOURCE | FLOW_DESTINATION))) {
+		if (d->method == LOCAL)
+			return CTX_PASS;
+		return send_to_server(ctx, p, d);
+	}
+	n = d->hop;
+	h = bpf_map_lookup_elem(&hops, &n);
+	if (!h)
+		return drop(DROP_INTERNAL);
+	if (!(flags & FLOW_REVERSE) && !fits(ctx, p, h->mtu, 0)) {
+		count_drop(DROP_TOO_BIG);
+		return p->dont_fragment ? complain(ctx, p, TOO_BIG, h->mtu) : CTX_DROP;
+	}
+	if (p->icmp) {
+		if (translate_error4(ctx, p, f))
+			return drop(DROP_INTERNAL);
+	} else {
+		r.flags = flags;
+		r.saddr = f->new_saddr;
+		r.daddr = f->new_daddr;
+		r.sport = f->new_sport;
+		r.dport = f->new_dport;
+		if (nat4(ctx, p, &r))
+			return drop(DROP_INTERNAL);
+	}
+	if (flags & FLOW_REVERSE) {
+		__be32 client[4] = { f->new_daddr };
+
+		return answer(ctx, p, client, &f->hop, &f->hop_tick);
+	}
+	return transmit(ctx, h);
+}
+
+static __noinline int forward6(ctx_t *ctx, struct packet *p, const struct key6 *k, struct flow6 *f)
+{
+	__u32 dest = f->dest, n;
+	__u8 flags = f->flags;
+	struct dest *d = bpf_map_lookup_elem(&dests, &dest);
+	struct rewrite6 r;
+	struct hop *h;
+
+	if (!d)
+		return drop(DROP_INTERNAL);
+	if (!(d->flags & DEST_AVAILABLE)) {
+		if (!(flags & FLOW_REVERSE) && expire_at_once())
+			end6(k, f);
+		return drop(DROP_SERVER_GONE);
+	}
+	if (BUSY(p, f))
+		follow6(p, f);
+	if (flags & FLOW_REVERSE)
+		count_out(dest, ctx_segments(ctx), p->length);
+	else
+		count_in(dest, ctx_segments(ctx), p->length);
+	if (p->ttl <= 1 && d->method != LOCAL) {
+		count_drop(DROP_TTL);
+		return complain(ctx, p, TTL_EXCEEDED, 0);
+	}
+	if (!(flags & (FLOW_SOURCE | FLOW_DESTINATION))) {
+		if (d->method == LOCAL)
+			return CTX_PASS;
+		return send_to_server(ctx, p, d);
+	}
+	n = d->hop;
+	h = bpf_map_lookup_elem(&hops, &n);
+	if (!h)
+		return drop(DROP_INTERNAL);
+	if (!(flags & FLOW_REVERSE) && !fits(ctx, p, h->mtu, 0)) {
+		count_drop(DROP_TOO_BIG);
+		return complain(ctx, p, TOO_BIG, h->mtu);
+	}
+	if (p->icmp) {
+		if (translate_error6(ctx, p, f))
+			return drop(DROP_INTERNAL);
+	} else {
+		r.flags = flags;
+		r.saddr = f->new_saddr;
+		r.daddr = f->new_daddr;
+		r.sport = f->new_sport;
+		r.dport = f->new_dport;
+		if (nat6(ctx, p, &r))
+			return drop(DROP_INTERNAL);
+	}
+	if (flags & FLOW_REVERSE) {
+		__be32 client[4];
+
+		copy16(client, f->new_daddr);
+		return answer(ctx, p, client, &f->hop, &f->hop_tick);
+	}
+	return transmit(ctx, h);
+}
+
+/* forward_stateless sends a packet that no flow remembers. */
+static __noinline int forward_stateless(ctx_t *ctx, struct packet *p)
+{
+	__u32 dest = p->dest, n;
+	struct dest *d = bpf_map_lookup_elem(&dests, &dest);
+	struct hop *h;
+
+	if (!d)
+		return drop(DROP_INTERNAL);
+	count_in(dest, ctx_segments(ctx), p->length);
+	if (d->method == LOCAL)
+		return CTX_PASS;
+	if (p->ttl <= 1) {
+		count_drop(DROP_TTL);
+		return complain(ctx, p, TTL_EXCEEDED, 0);
+	}
+	if (d->method == DR || d->method == TUN)
+		return send_to_server(ctx, p, d);
+	n = d->hop;
+	h = bpf_map_lookup_elem(&hops, &n);
+	if (!h)
+		return drop(DROP_INTERNAL);
+	if (!fits(ctx, p, h->mtu, 0)) {
+		count_drop(DROP_TOO_BIG);
+		return p->dont_fragment ? complain(ctx, p, TOO_BIG, h->mtu) : CTX_DROP;
+	}
+	if (p->family == 4) {
+		struct rewrite4 r = { .daddr = d->addr[0], .flags = FLOW_DESTINATION };
+
+		r.dport = d->port ? d->port : p->dport;
+		if (nat4(ctx, p, &r))
+			return drop(DROP_INTERNAL);
+	} else {
+		struct rewrite6 r = { .daddr = d->addr, .flags = FLOW_DESTINATION };
+
+		r.dport = d->port ? d->port : p->dport;
+		if (nat6(ctx, p, &r))
+			return drop(DROP_INTERNAL);
+	}
+	return transmit(ctx, h);
+}
+
+static __always_inline void fragment_key_of(struct fragment_key *k, const struct packet *p)
+{
+	__builtin_memset(k, 0, sizeof(*k));
+	copy16(k->saddr, p->saddr);
+	copy16(k->daddr, p->daddr);
+	k->id = p->fragment_id;
+	k->protocol = p->protocol;
+	k->family = p->family;
+}
+
+/* fragment notes the ports of a first fragment and gives them to those that
+ * follow. One whose first did not come by is left to the stack, which never
+ * gets the datagram together. */
+static __noinline int fragment(struct packet *p)
+{
+	struct fragment_key k;
+	struct fragment *seen, f = {};
+
+	fragment_key_of(&k, p);
+	if (p->fragment == 1) {
+		f.sport = p->sport;
+		f.dport = p->dport;
+		f.tick = now_tick();
+		bpf_map_update_elem(&fragments, &k, &f, BPF_ANY);
+		return V_FORWARD;
+	}
+	seen = bpf_map_lookup_elem(&fragments, &k);
+	if (!seen || now_tick() - seen->tick > FRAGMENT_TICKS) {
+		count_drop(DROP_FRAGMENT);
+		return V_PASS;
+	}
+	p->sport = seen->sport;
+	p->dport = seen->dport;
+	return V_FORWARD;
+}
+
+/* refuse is the verdict on a packet that scheduling did not let through. */
+static __always_inline int refuse(ctx_t *ctx, struct packet *p, int verdict)
+{
+	if (verdict == V_PASS)
+		return CTX_PASS;
+	if (verdict == V_STATELESS)
+		return forward_stateless(ctx, p);
+	if (verdict == V_UNREACHABLE)
+		return complain(ctx, p, UNREACHABLE, 0);
+	return CTX_DROP;
+}
+
+static __noinline int handle4(ctx_t *ctx, struct packet *p)
+{
+	struct flow4 *f;
+	struct key4 k;
+	int verdict;
+
+	key4_of(&k, p);
+	f = bpf_map_lookup_elem(&flows4, &k);
+	if (f && over(p, f->state, f->flags)) {
+		end4(&k, f);
+		f = 0;
+	}
+	if (!f) {
+		if (p->icmp || p->fragment == 2)
+			return CTX_PASS;
+		verdict = schedule(p);
+		if (verdict != V_FORWARD)
+			return refuse(ctx, p, verdict);
+		f = bpf_map_lookup_elem(&flows4, &k);
+		if (!f)
+			return drop(DROP_INTERNAL);
+	}
+	return forward4(ctx, p, &k, f);
+}
+
+static __noinline int handle6(ctx_t *ctx, struct packet *p)
+{
+	struct flow6 *f;
+	struct key6 k;
+	int verdict;
+
+	key6_of(&k, p);
+	f = bpf_map_lookup_elem(&flows6, &k);
+	if (f && over(p, f->state, f->flags)) {
+		end6(&k, f);
+		f = 0;
+	}
+	if (!f) {
+		if (p->icmp || p->fragment == 2)
+			return CTX_PASS;
+		verdict = schedule(p);
+		if (verdict != V_FORWARD)
+			return refuse(ctx, p, verdict);
+		f = bpf_map_lookup_elem(&flows6, &k);
+		if (!f)
+			return drop(DROP_INTERNAL);
+	}
+	return forward6(ctx, p, &k, f);
+}
+
+static __always_inline int direct(ctx_t *ctx)
+{
+	struct packet p = {};
+	__u16 type;
+	int verdict;
+
+	if (!ctx_ours(ctx, &type))
+		return CTX_PASS;
+	if (type == ETHERTYPE_IP) {
+		if (ctx_data(ctx) + ETH_LEN + IP4_LEN + TCP_LEN > ctx_end(ctx))
+			ctx_pull(ctx, ETH_LEN + IP4_LEN + TCP_LEN + 40);
+		verdict = parse4(ctx, &p);
+	} else if (type == ETHERTYPE_IPV6) {
+		if (ctx_data(ctx) + ETH_LEN + IP6_LEN + TCP_LEN > ctx_end(ctx))
+			ctx_pull(ctx, ETH_LEN + IP6_LEN + TCP_LEN + 40);
+		verdict = parse6(ctx, &p);
+	} else {
+		return CTX_PASS;
+	}
+	if (verdict != V_FORWARD)
+		return CTX_PASS;
+	p.mark = ctx_mark(ctx);
+	if (p.icmp && parse_icmp(ctx, &p) != V_FORWARD)
+		return CTX_PASS;
+	if (p.fragment && fragment(&p) != V_FORWARD)
+		return CTX_PASS;
+	return p.family == 4 ? handle4(ctx, &p) : handle6(ctx, &p);
+}

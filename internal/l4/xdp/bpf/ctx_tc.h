@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* What the core needs of a packet, under tc (clsact and tcx). */
+#pragma once
+
+typedef struct __sk_buff ctx_t;
+
+#define CTX_PASS (-1) /* TC_ACT_UNSPEC and TCX_NEXT: the next program, then the stack */
+#define CTX_DROP 2
+
+static __always_inline void *ctx_data(ctx_t *ctx) { return (void *)(long)ctx->data; }
+static __always_inline void *ctx_end(ctx_t *ctx) { return (void *)(long)ctx->data_end; }
+static __always_inline __u32 ctx_length(ctx_t *ctx) { return ctx->len; }
+static __always_inline __u32 ctx_mark(ctx_t *ctx) { return ctx->mark; }
+static __always_inline __u32 ctx_segments(ctx_t *ctx)
+{
+	__u32 n = ctx->gso_segs;
+
+	return n ? n : 1;
+}
+static __always_inline __u32 ctx_gso_size(ctx_t *ctx) { return ctx->gso_size; }
+static __always_inline __u32 ctx_ifindex(ctx_t *ctx) { return ctx->ifindex; }
+
+/* ctx_ours is whether the frame is for this host (not overheard, not for a
+ * VLAN whose device sees it again) and gives its ethertype. */
+static __always_inline int ctx_ours(ctx_t *ctx, __u16 *type)
+{
+	if (ctx->pkt_type != 0 /* PACKET_HOST */ || ctx->vlan_present)
+		return 0;
+	*type = bpf_ntohs(ctx->protocol);
+	return 1;
+}
+
+/* ctx_pull makes the first n bytes readable in place, where there are so many. */
+static __always_inline void ctx_pull(ctx_t *ctx, __u32 n)
+{
+	__u32 length = ctx->len;
+
+	bpf_skb_pull_data(ctx, n < length ? n : length);
+}
+
+static __always_inline long ctx_load(ctx_t *ctx, __u32 offset, void *to, __u32 n)
+{
+	return bpf_skb_load_bytes(ctx, offset, to, n);
+}
+
+static __always_inline long ctx_store(ctx_t *ctx, __u32 offset, const void *from, __u32 n)
+{
+	return bpf_skb_store_bytes(ctx, offset, from, n, 0);
+}
+
+/* ctx_l4_sum puts a change of the addresses and one of the ports into a TCP or
+ * UDP checksum. A partial checksum, which the sending device completes, covers
+ * the addresses only: the kernel's helper knows which it is. */
+static __always_inline long ctx_l4_sum(ctx_t *ctx, __u32 offset, __u32 addresses, __u32 ports,
+				       int has_addresses, int has_ports, int udp)
+{
+	__u64 flags = udp ? BPF_F_MARK_MANGLED_0 : 0;
+	long err = 0;
+
+	if (has_addresses)
+		err = bpf_l4_csum_replace(ctx, offset, 0, addresses, BPF_F_PSEUDO_HDR | flags);
+	if (!err && has_ports)
+		err = bpf_l4_csum_replace(ctx, offset, 0, ports, flags);
+	return err;
+}
+
+static __always_inline int ctx_redirect(ctx_t *ctx, __u32 ifindex)
+{
+	return bpf_redirect(ifindex, 0);
+}
+
+#define CTX_HAS_NEIGHBOR 1
+static __always_inline int ctx_redirect_neighbor(ctx_t *ctx, __u32 ifindex,
+						 struct bpf_redir_neigh *nh)
+{
+	return bpf_redirect_neigh(ifindex, nh, sizeof(*nh), 0);
+}
+
+/* ctx_wrap makes room for an outer IP header behind the Ethernet header. */
+static __always_inline long ctx_wrap(ctx_t *ctx, __u32 n)
+{
+	__u64 flags = n == IP4_LEN ? BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 : BPF_F_ADJ_ROOM_ENCAP_L3_IPV6;
+
+	return bpf_skb_adjust_room(ctx, n, BPF_ADJ_ROOM_MAC, flags);
+}
+
+/* ctx_resize sets the frame's length. */
+static __always_inline long ctx_resize(ctx_t *ctx, __u32 n)
+{
+	return bpf_skb_change_tail(ctx, n, 0);
+}

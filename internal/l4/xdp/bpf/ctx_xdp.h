@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* What the core needs of a packet, under XDP. */
+#pragma once
+
+typedef struct xdp_md ctx_t;
+
+#define CTX_PASS XDP_PASS
+#define CTX_DROP XDP_DROP
+
+/* The hardware addresses of the interfaces that the program is on: without
+ * pkt_type, this tells whether a frame is for this host. */
+struct port {
+	__u32 mac[2]; /* 6 bytes, 2 of zero */
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 256);
+	__type(key, __u32);
+	__type(value, struct port);
+	PIN;
+} xdp_ports SEC(".maps");
+
+static __always_inline void *ctx_data(ctx_t *ctx) { return (void *)(long)ctx->data; }
+static __always_inline void *ctx_end(ctx_t *ctx) { return (void *)(long)ctx->data_end; }
+static __always_inline __u32 ctx_length(ctx_t *ctx) { return ctx->data_end - ctx->data; }
+static __always_inline __u32 ctx_mark(ctx_t *ctx) { return 0; }
+static __always_inline __u32 ctx_segments(ctx_t *ctx) { return 1; }
+static __always_inline __u32 ctx_gso_size(ctx_t *ctx) { return 0; }
+static __always_inline __u32 ctx_ifindex(ctx_t *ctx) { return ctx->ingress_ifindex; }
+
+static __always_inline int ctx_ours(ctx_t *ctx, __u16 *type)
+{
+	__u8 *data = ctx_data(ctx);
+	__u32 ifindex = ctx->ingress_ifindex;
+	struct port *port;
+
+	if ((void *)(data + ETH_LEN) > ctx_end(ctx))
+		return 0;
+	*type = bpf_ntohs(*(__be16 *)(data + 12));
+	if (*type != ETHERTYPE_IP && *type != ETHERTYPE_IPV6)
+		return 0;
+	port = bpf_map_lookup_elem(&xdp_ports, &ifindex);
+	return port && *(__u32 *)data == port->mac[0] && *(__u16 *)(data + 4) == (__u16)port->mac[1];
+}
+
+static __always_inline void ctx_pull(ctx_t *ctx, __u32 n) {}
+
+static __always_inline long ctx_load(ctx_t *ctx, __u32 offset, void *to, __u32 n)
+{
+	return bpf_xdp_load_bytes(ctx, offset, to, n);
+}
+
+static __always_inline long ctx_store(ctx_t *ctx, __u32 offset, const void *from, __u32 n)
+{
+	return bpf_xdp_store_bytes(ctx, offset, (void *)from, n);
+}
+
+static __always_inline long ctx_l4_sum(ctx_t *ctx, __u32 offset, __u32 addresses, __u32 ports,
+				       int has_addresses, int has_ports, int udp)
+{
+	__u8 *data = ctx_data(ctx);
+	__u64 sum;
+	__sum16 *field;
+
+	if (offset > 400)
+		return -1;
+	field = (void *)(data + offset);
+	if ((void *)(field + 1) > ctx_end(ctx))
+		return -1;
+	if (udp && !*field)
+		return 0;
+	sum = (__u16)~*field;
+	if (has_addresses)
+		sum += addresses;
+	if (has_ports)
+		sum += ports;
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (__u16)~sum;
+	*field = udp && !sum ? 0xffff : sum;
+	return 0;
+}
+
+static __always_inline int ctx_redirect(ctx_t *ctx, __u32 ifindex)
+{
+	if (ifindex == ctx->ingress_ifindex)
+		return XDP_TX;
+	return bpf_redirect(ifindex, 0);
+}
+
+static __always_inline long ctx_wrap(ctx_t *ctx, __u32 n)
+{
+	__u32 mac[4];
+	__u8 *data;
+
+	if (bpf_xdp_load_bytes(ctx, 0, mac, ETH_LEN) || bpf_xdp_adjust_head(ctx, -(int)n))
+		return -1;
+	return bpf_xdp_store_bytes(ctx, 0, mac, ETH_LEN);
+}
+
+static __always_inline long ctx_resize(ctx_t *ctx, __u32 n)
+{
+	return bpf_xdp_adjust_tail(ctx, (int)n - (int)ctx_length(ctx));
+}

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* Flows: finding, making, following and ending them. */
+#pragma once
+
+/* What a TCP segment does to a flow's state, as IPVS has it, by direction (from
+ * the client, to the client, from the client when answers do not pass here)
+ * and by the first of RST, SYN, FIN, ACK that it carries. */
+enum { DIR_IN, DIR_OUT, DIR_IN_ONLY };
+enum { EV_SYN, EV_FIN, EV_ACK, EV_RST };
+
+#define NO ST_NONE
+#define ES ST_ESTABLISHED
+#define SS ST_SYN_SENT
+#define SR ST_SYN_RECV
+#define FW ST_FIN_WAIT
+#define TW ST_TIME_WAIT
+#define CL ST_CLOSE
+#define CW ST_CLOSE_WAIT
+#define LA ST_LAST_ACK
+#define LI ST_LISTEN
+#define SA ST_SYNACK
+static const __u8 transitions[3 * 4 * 16] = {
+	/* was:	 NO  ES  SS  SR  FW  TW  CL  CW  LA  LI  SA */
+	/* in */
+	SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SR, 0, 0, 0, 0, 0,
+	CL, CW, SS, TW, TW, TW, CL, CW, LA, LI, TW, 0, 0, 0, 0, 0,
+	ES, ES, SS, ES, FW, TW, CL, CW, CL, LI, ES, 0, 0, 0, 0, 0,
+	CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, SR, 0, 0, 0, 0, 0,
+	/* out */
+	SS, ES, SS, SR, SS, SS, SS, SS, SS, LI, SR, 0, 0, 0, 0, 0,
+	TW, FW, SS, TW, FW, TW, CL, TW, LA, LI, TW, 0, 0, 0, 0, 0,
+	ES, ES, SS, ES, FW, TW, CL, CW, LA, ES, ES, 0, 0, 0, 0, 0,
+	CL, CL, SS, CL, CL, TW, CL, CL, CL, CL, CL, 0, 0, 0, 0, 0,
+	/* in only */
+	SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SR, 0, 0, 0, 0, 0,
+	CL, FW, SS, TW, FW, TW, CL, CW, LA, LI, TW, 0, 0, 0, 0, 0,
+	ES, ES, SS, ES, FW, TW, CL, CW, CL, LI, ES, 0, 0, 0, 0, 0,
+	CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, CL, 0, 0, 0, 0, 0,
+};
+#undef NO
+#undef ES
+#undef SS
+#undef SR
+#undef FW
+#undef TW
+#undef CL
+#undef CW
+#undef LA
+#undef LI
+#undef SA
+
+static __always_inline int is_active(__u32 state)
+{
+	return state == ST_ESTABLISHED || state == ST_SYN_SENT ||
+	       state == ST_SYN_RECV || state == ST_SYNACK;
+}
+
+static __always_inline void key4_of(struct key4 *k, const struct packet *p)
+{
+	k->saddr = p->saddr[0];
+	k->daddr = p->daddr[0];
+	k->sport = p->sport;
+	k->dport = p->dport;
+	k->protocol = p->protocol;
+	k->kind = KIND_FLOW;
+	k->zero = 0;
+}
+
+static __always_inline void copy16(__be32 *to, const __be32 *from)
+{
+	to[0] = from[0];
+	to[1] = from[1];
+	to[2] = from[2];
+	to[3] = from[3];
+}
+
+static __always_inline int same16(const __be32 *a, const __be32 *b)
+{
+	return a[0] == b[0] && a[1] == b[1] && a[2] == b[2] && a[3] == b[3];
+}
+
+static __always_inline void key6_of(struct key6 *k, const struct packet *p)
+{
+	copy16(k->saddr, p->saddr);
+	copy16(k->daddr, p->daddr);
+	k->sport = p->sport;
+	k->dport = p->dport;
+	k->protocol = p->protocol;
+	k->kind = KIND_FLOW;
+	k->zero = 0;
+}
+
+/* bind_dest counts a flow for its server. */
+static __always_inline void bind_dest(__u32 dest, __u32 state)
+{
+	struct dest_state *ds = bpf_map_lookup_elem(&dest_states, &dest);
+	struct dest *d = bpf_map_lookup_elem(&dests, &dest);
+
+	if (!ds || !d)
+		return;
+	if (state == ST_TEMPLATE) {
+		__sync_fetch_and_add(&ds->persistent, 1);
+		return;
+	}
+	if (is_active(state))
+		__sync_fetch_and_add(&ds->active, 1);
+	else
+		__sync_fetch_and_add(&ds->inactive, 1);
+	if (d->upper && ds->active + ds->inactive >= d->upper)
+		ds->overloaded = 1;
+}
+
+/* unbind_dest gives a flow's count back. */
+static __always_inline void unbind_dest(__u32 dest, __u32 state)
+{
+	struct dest_state *ds = bpf_map_lookup_elem(&dest_states, &dest);
+	struct dest *d = bpf_map_lookup_elem(&dests, &dest);
+	__u32 total;
+
+	if (!ds || !d)
+		return;
+	if (state == ST_TEMPLATE) {
+		__sync_fetch_and_add(&ds->persistent, -1);
+		return;
+	}
+	if (is_active(state))
+		__sync_fetch_and_add(&ds->active, -1);
+	else
+		__sync_fetch_and_add(&ds->inactive, -1);
+	if (!ds->overloaded)
+		return;
+	total = ds->active + ds->inactive;
+	if (d->lower ? total < d->lower : total * 4 < d->upper * 3)
+		ds->overloaded = 0;
+}
+
+/* timeout_of is how many ticks a flow in a state lives without packets. */
+static __always_inline __u32 timeout_of(__u32 state, __u32 template)
+{
+	__u32 zero = 0;
+	struct configuration *s;
+
+	if (state == ST_TEMPLATE)
+		return template;
+	s = bpf_map_lookup_elem(&settings, &zero);
+	/* The compiler knows what the transitions hold, the verifier does not. */
+	asm volatile("" : "+r"(state));
+	if (!s || state >= 16)
+		return 1;
+	return s->timeout[state];
+}
+
+/* set_state moves a flow to a state, once, whoever else tries. Gives whether
+ * it was this call. */
+static __always_inline int set_state(__u32 *word, __u32 dest, __u32 old, __u32 new)
+{
+	struct dest_state *ds;
+
+	if (__sync_val_compare_and_swap(word, old, new) != old)
+		return 0;
+	if (old >= ST_TEMPLATE || is_active(old) == is_active(new))
+		return 1;
+	ds = bpf_map_lookup_elem(&dest_states, &dest);
+	if (!ds)
+		return 1;
+	if (is_active(new)) {
+		__sync_fetch_and_add(&ds->active, 1);
+		__sync_fetch_and_add(&ds->inactive, -1);
+	} else {
+		__sync_fetch_and_add(&ds->active, -1);
+		__sync_fetch_and_add(&ds->inactive, 1);
+	}
+	return 1;
+}
+
+/* retire marks a flow as being deleted and gives its counts back, once. */
+static __always_inline int retire(__u32 *word, __u32 dest)
+{
+	__u32 old = *word;
+
+	if (old == ST_DEAD || __sync_val_compare_and_swap(word, old, ST_DEAD) != old)
+		return 0;
+	unbind_dest(dest, old);
+	return 1;
+}
+
+/* The key of the answers to a flow. */
+static __always_inline void reverse4(struct key4 *r, const struct key4 *k, const struct flow4 *f)
+{
+	r->saddr = f->new_daddr;
+	r->daddr = f->flags & FLOW_SOURCE ? f->new_saddr : k->saddr;
+	r->sport = f->new_dport;
+	r->dport = f->flags & FLOW_SOURCE ? f->new_sport : k->sport;
+	r->protocol = k->protocol;
+	r->kind = KIND_FLOW;
+	r->zero = 0;
+}
+
+static __always_inline void reverse6(struct key6 *r, const struct key6 *k, const struct flow6 *f)
+{
+	copy16(r->saddr, f->new_daddr);
+	if (f->flags & FLOW_SOURCE)
+		copy16(r->daddr, f->new_saddr);
+	else
+		copy16(r->daddr, k->saddr);
+	r->sport = f->new_dport;
+	r->dport = f->flags & FLOW_SOURCE ? f->new_sport : k->sport;
+	r->protocol = k->protocol;
+	r->kind = KIND_FLOW;
+	r->zero = 0;
+}
+
+/* still_wanted re-arms the timer of a flow that had packets meanwhile. */
+#define STILL_WANTED(f)                                                        \
+	({                                                                     \
+		__u32 limit = timeout_of((f)->state, (f)->hop_tick);           \
+		__s32 idle = now_tick() - (f)->last;                           \
+		int wanted = idle < (__s32)limit;                              \
+		if (wanted)                                                    \
+			bpf_timer_start(&(f)->timer,                           \
+					(__u64)(limit - idle + 1) << TICK_SHIFT, 0); \
+		wanted;                                                        \
+	})
+
+static int expire4(void *map, struct key4 *k, struct flow4 *f)
+{
+	struct key4 r;
+
+	if (f->state != ST_DEAD && STILL_WANTED(f))
+		return 0;
+	if (f->flags & FLOW_DESTINATION && !(f->flags & FLOW_REVERSE)) {
+		reverse4(&r, k, f);
+		bpf_map_delete_elem(&flows4, &r);
+	}
+	if (!(f->flags & FLOW_ORPHAN))
+		retire(&f->state, f->dest);
+	bpf_map_delete_elem(&flows4, k);
+	return 0;
+}
+
+static int expire6(void *map, struct key6 *k, struct flow6 *f)
+{
+	struct key6 r;
+
+	if (f->state != ST_DEAD && STILL_WANTED(f))
+		return 0;
+	if (f->flags & FLOW_DESTINATION && !(f->flags & FLOW_REVERSE)) {
+		reverse6(&r, k, f);
+		bpf_map_delete_elem(&flows6, &r);
+	}
+	if (!(f->flags & FLOW_ORPHAN))
+		retire(&f->state, f->dest);
+	bpf_map_delete_elem(&flows6, k);
+	return 0;
+}
+
+#define CLOCK_MONOTONIC 1
+
+/* arm starts a new flow's timer. */
+#define ARM(map, f, callback, ticks)                                           \
+	({                                                                     \
+		int err = bpf_timer_init(&(f)->timer, &map, CLOCK_MONOTONIC);  \
+		if (!err)                                                      \
+			err = bpf_timer_set_callback(&(f)->timer, callback);   \
+		if (!err)                                                      \
+			err = bpf_timer_start(&(f)->timer,                     \
+					      (__u64)(ticks) << TICK_SHIFT, 0); \
+		err;                                                           \
+	})
+
+/* track follows a TCP connection by one segment. Gives the ticks to which its
+ * timer has to be shortened, or 0. */
+static __always_inline __u32 track(__u32 *word, __u32 *changed, __u32 dest, __u32 direction,
+				   __u8 tcp_flags, __u32 tick)
+{
+	__u32 old = *word, event, index, new, before, after;
+
+	if (tcp_flags & TCP_RST)
+		event = EV_RST;
+	else if (tcp_flags & TCP_SYN)
+		event = EV_SYN;
+	else if (tcp_flags & TCP_FIN)
+		event = EV_FIN;
+	else if (tcp_flags & TCP_ACK)
+		event = EV_ACK;
+	else
+		return 0;
+	if (old >= ST_TCP_STATES)
+		return 0;
+	index = (direction * 4 + event) * 16 + old;
+	if (index >= sizeof(transitions))
+		return 0;
+	new = transitions[index];
+	if (new == old || !set_state(word, dest, old, new))
+		return 0;
+	*changed = tick;
+	before = timeout_of(old, 0);
+	after = timeout_of(new, 0);
+	return after < before ? after : 0;
+}

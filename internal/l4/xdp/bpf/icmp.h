@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* ICMP: telling senders what is wrong, and errors that belong to flows. */
+#pragma once
+
+#define QUOTE 48 /* how much of the packet an error quotes */
+
+struct error4 {
+	struct ip4 ip;
+	__u8 type, code;
+	__sum16 check;
+	__be16 zero, mtu;
+	__u8 quote[QUOTE];
+} __attribute__((packed, aligned(4)));
+
+struct error6 {
+	struct ip6 ip;
+	__u8 type, code;
+	__sum16 check;
+	__be32 mtu;
+	__u8 quote[QUOTE];
+} __attribute__((packed, aligned(4)));
+
+enum complaint { TOO_BIG, TTL_EXCEEDED, UNREACHABLE };
+
+/* bounce swaps the hardware addresses and sends the frame back. */
+static __always_inline int bounce(ctx_t *ctx)
+{
+	__u8 *data = ctx_data(ctx);
+	__u32 mac[4];
+
+	if ((void *)(data + ETH_LEN) > ctx_end(ctx))
+		return CTX_DROP;
+	__builtin_memcpy(mac, data + 6, 6);
+	__builtin_memcpy((__u8 *)mac + 6, data, 6);
+	set_macs(ctx, mac);
+	return ctx_redirect(ctx, ctx_ifindex(ctx));
+}
+
+static __noinline int complain4(ctx_t *ctx, const struct packet *p, __u32 what, __u32 mtu)
+{
+	struct error4 e = {};
+	__u32 *w = (__u32 *)&e, i;
+	__u64 sum = 0;
+	__u16 n = ETH_LEN + sizeof(e);
+
+	/* A short packet is quoted whole; the quote is never longer than that. */
+	if (p->length < QUOTE) {
+		if (ctx_load(ctx, ETH_LEN, e.quote, 28))
+			return CTX_DROP;
+		n = ETH_LEN + sizeof(e) - QUOTE + 28;
+	} else if (ctx_load(ctx, ETH_LEN, e.quote, QUOTE)) {
+		return CTX_DROP;
+	}
+	e.type = what == TTL_EXCEEDED ? 11 : 3;
+	e.code = what == TOO_BIG ? 4 : what == UNREACHABLE ? 3 : 0;
+	e.mtu = what == TOO_BIG ? bpf_htons(mtu) : 0;
+	for (i = 5; i < sizeof(e) / 4; i++)
+		sum += w[i];
+	e.check = ~fold(sum);
+	e.ip.version_ihl = 0x45;
+	e.ip.tos = 0xc0;
+	e.ip.length = bpf_htons(n - ETH_LEN);
+	e.ip.ttl = 64;
+	e.ip.protocol = IPPROTO_ICMP;
+	e.ip.saddr = p->daddr[0];
+	e.ip.daddr = p->saddr[0];
+	sum = 0;
+	for (i = 0; i < 5; i++)
+		sum += w[i];
+	e.ip.check = ~fold(sum);
+	if (ctx_resize(ctx, n))
+		return CTX_DROP;
+	if (n == ETH_LEN + sizeof(e)) {
+		if (ctx_store(ctx, ETH_LEN, &e, sizeof(e)))
+			return CTX_DROP;
+	} else if (ctx_store(ctx, ETH_LEN, &e, sizeof(e) - QUOTE + 28)) {
+		return CTX_DROP;
+	}
+	return bounce(ctx);
+}
+
+static __noinline int complain6(ctx_t *ctx, const struct packet *p, __u32 what, __u32 mtu)
+{
+	struct error6 e = {};
+	__u32 *w = (__u32 *)&e, i;
+	__u16 n = ETH_LEN + sizeof(e);
+	__u64 sum;
+
+	if (ctx_load(ctx, ETH_LEN, e.quote, sizeof(e.quote)))
+		return CTX_DROP;
+	e.type = what == TOO_BIG ? 2 : what == TTL_EXCEEDED ? 3 : 1;
+	e.code = what == UNREACHABLE ? 4 : 0;
+	e.mtu = what == TOO_BIG ? bpf_htonl(mtu) : 0;
+	copy16(e.ip.saddr, p->daddr);
+	copy16(e.ip.daddr, p->saddr);
+	sum = bpf_htonl(n - ETH_LEN - IP6_LEN) + (__u64)bpf_htonl(IPPROTO_ICMPV6);
+	for (i = 2; i < sizeof(e) / 4; i++)
+		sum += w[i];
+	e.check = ~fold(sum);
+	e.ip.version_class_flow = bpf_htonl(0x60000000);
+	e.ip.payload = bpf_htons(n - ETH_LEN - IP6_LEN);
+	e.ip.next = IPPROTO_ICMPV6;
+	e.ip.hop_limit = 64;
+	if (ctx_resize(ctx, n) || ctx_store(ctx, ETH_LEN, &e, sizeof(e)))
+		return CTX_DROP;
+	return bounce(ctx);
+}
+
+/* complain tells the sender, unless the packet is an ICMP error itself or not
+ * the first fragment (RFC 1122, 3.2.2). */
+static __always_inline int complain(ctx_t *ctx, const struct packet *p, __u32 what, __u32 mtu)
+{
+	if (p->icmp || p->fragment == 2)
+		return CTX_DROP;
+	return p->family == 4 ? complain4(ctx, p, what, mtu) : complain6(ctx, p, what, mtu);
+}
+
+/* difference adds the change from old to new to a running ones' complement
+ * sum. */
+static __always_inline __u64 difference(__u64 sum, __u32 old, __u32 new)
+{
+	return sum + (__u32)~old + new;
+}
+
+static __always_inline __u32 fold32(__u64 sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	return (sum & 0xffffffff) + (sum >> 32);
+}
+
+static __always_inline int patch_sum(ctx_t *ctx, __u32 offset, __u64 change)
+{
+	__sum16 check;
+
+	if (ctx_load(ctx, offset, &check, 2))
+		return -1;
+	check = ~fold((__u16)~check + (change & 0xffffffff) + (change >> 32));
+	return ctx_store(ctx, offset, &check, 2);
+}
+
+/* translate_error4 rewrites an ICMP error of a NAT flow, outside and inside.
+ * The inner packet went the other way, so its source is what the flow's
+ * destination becomes. */
+static __noinline int translate_error4(ctx_t *ctx, const struct packet *p, const struct flow4 *f)
+{
+	struct ip4 outer, inner;
+	struct ports ports;
+	__u64 sum = 0, inner_sum = 0, icmp_sum = 0;
+	__u8 flags = f->flags;
+
+	if (ctx_load(ctx, ETH_LEN, &outer, sizeof(outer)) ||
+	    ctx_load(ctx, p->inner, &inner, sizeof(inner)) ||
+	    ctx_load(ctx, p->inner_l4, &ports, sizeof(ports)))
+		return -1;
+	if (flags & FLOW_DESTINATION) {
+		sum = difference(sum, outer.daddr, f->new_daddr);
+		outer.daddr = f->new_daddr;
+		inner_sum = difference(inner_sum, inner.saddr, f->new_daddr);
+		inner.saddr = f->new_daddr;
+		icmp_sum = difference(icmp_sum, ports.source, f->new_dport);
+		ports.source = f->new_dport;
+	}
+	if (flags & FLOW_SOURCE) {
+		sum = difference(sum, outer.saddr, f->new_saddr);
+		outer.saddr = f->new_saddr;
+		inner_sum = difference(inner_sum, inner.daddr, f->new_saddr);
+		inner.daddr = f->new_saddr;
+		icmp_sum = difference(icmp_sum, ports.dest, f->new_sport);
+		ports.dest = f->new_sport;
+	}
+	sum = difference(sum, (__u16)(outer.ttl | outer.protocol << 8),
+			 (__u16)((outer.ttl - 1) | outer.protocol << 8));
+	outer.ttl--;
+	outer.check = ~fold((__u16)~outer.check + (__u64)fold32(sum));
+	inner.check = ~fold((__u16)~inner.check + (__u64)fold32(inner_sum));
+	if (ctx_store(ctx, ETH_LEN, &outer, sizeof(outer)) ||
+	    ctx_store(ctx, p->inner, &inner, sizeof(inner)) ||
+	    ctx_store(ctx, p->inner_l4, &ports, sizeof(ports)))
+		return -1;
+	return patch_sum(ctx, p->l4 + 2, fold32(icmp_sum));
+}
+
+static __noinline int translate_error6(ctx_t *ctx, const struct packet *p, const struct flow6 *f)
+{
+	struct ip6 outer, inner;
+	struct ports ports;
+	__u64 sum = 0;
+	__u8 flags = f->flags;
+	__u32 i;
+
+	if (ctx_load(ctx, ETH_LEN, &outer, sizeof(outer)) ||
+	    ctx_load(ctx, p->inner, &inner, sizeof(inner)) ||
+	    ctx_load(ctx, p->inner_l4, &ports, sizeof(ports)))
+		return -1;
+	if (flags & FLOW_DESTINATION) {
+#pragma unroll
+		for (i = 0; i < 4; i++) {
+			sum = difference(sum, outer.daddr[i], f->new_daddr[i]);
+			sum = difference(sum, inner.saddr[i], f->new_daddr[i]);
+		}
+		copy16(outer.daddr, f->new_daddr);
+		copy16(inner.saddr, f->new_daddr);
+		sum = difference(sum, ports.source, f->new_dport);
+		ports.source = f->new_dport;
+	}
+	if (flags & FLOW_SOURCE) {
+#pragma unroll
+		for (i = 0; i < 4; i++) {
+			sum = difference(sum, outer.saddr[i], f->new_saddr[i]);
+			sum = difference(sum, inner.daddr[i], f->new_saddr[i]);
+		}
+		copy16(outer.saddr, f->new_saddr);
+		copy16(inner.daddr, f->new_saddr);
+		sum = difference(sum, ports.dest, f->new_sport);
+		ports.dest = f->new_sport;
+	}
+	outer.hop_limit--;
+	if (ctx_store(ctx, ETH_LEN, &outer, sizeof(outer)) ||
+	    ctx_store(ctx, p->inner, &inner, sizeof(inner)) ||
+	    ctx_store(ctx, p->inner_l4, &ports, sizeof(ports)))
+		return -1;
+	return patch_sum(ctx, p->l4 + 2, fold32(sum));
+}

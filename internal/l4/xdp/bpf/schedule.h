@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* From a packet without a flow to a service, and to one of its servers. */
+#pragma once
+
+/* find_service looks by mark, by address and port, by port range. */
+static __always_inline struct service *find_service(const struct packet *p, __u32 flags)
+{
+	struct service_key k = {};
+	struct service *s;
+	struct range_key r = {};
+
+	if (p->mark && flags & SET_MARKS) {
+		k.addr[0] = p->mark;
+		k.family = p->family;
+		s = bpf_map_lookup_elem(&services, &k);
+		if (s)
+			return s;
+	}
+	copy16(k.addr, p->daddr);
+	k.port = p->dport;
+	k.protocol = p->protocol;
+	k.family = p->family;
+	s = bpf_map_lookup_elem(&services, &k);
+	if (s || !(flags & SET_RANGES))
+		return s;
+	copy16(r.addr, p->daddr);
+	r.port = p->dport;
+	r.protocol = p->protocol;
+	r.family = p->family;
+	r.prefix = 8 * (sizeof(r) - sizeof(r.prefix));
+	return bpf_map_lookup_elem(&ranges, &r);
+}
+
+static __always_inline __u32 slot(__u32 first, __u32 i)
+{
+	__u32 n = first + i / BLOCK_SLOTS;
+	struct block *b = bpf_map_lookup_elem(&blocks, &n);
+
+	return b ? b->dest[i % BLOCK_SLOTS] : 0;
+}
+
+/* usable is whether new flows may go to a server. */
+static __always_inline int usable(__u32 dest)
+{
+	struct dest *d = bpf_map_lookup_elem(&dests, &dest);
+	struct dest_state *ds = bpf_map_lookup_elem(&dest_states, &dest);
+
+	return dest && d && ds && d->flags & DEST_AVAILABLE && d->weight && !ds->overloaded;
+}
+
+/* fold_address is an address as IPVS's hashes take it: a number, IPv6 folded. */
+static __always_inline __u32 fold_address(const __be32 *a)
+{
+	return bpf_ntohl(a[0] ^ a[1] ^ a[2] ^ a[3]);
+}
+
+#define ROTATE(x, b) (((x) << (b)) | ((x) >> (64 - (b))))
+#define SIP_ROUND                                                              \
+	do {                                                                   \
+		v0 += v1; v1 = ROTATE(v1, 13); v1 ^= v0; v0 = ROTATE(v0, 32);  \
+		v2 += v3; v3 = ROTATE(v3, 16); v3 ^= v2;                       \
+		v0 += v3; v3 = ROTATE(v3, 21); v3 ^= v0;                       \
+		v2 += v1; v1 = ROTATE(v1, 17); v1 ^= v2; v2 = ROTATE(v2, 32);  \
+	} while (0)
+
+/* sip13 is SipHash-1-3 of one 32-bit number under a key of twice the same
+ * half: what IPVS's mh uses on 64-bit machines. */
+static __always_inline __u32 sip13(__u32 value, __u64 key)
+{
+	__u64 v0 = 0x736f6d6570736575ULL ^ key, v1 = 0x646f72616e646f6dULL ^ key;
+	__u64 v2 = 0x6c7967656e657261ULL ^ key, v3 = 0x7465646279746573ULL ^ key;
+	__u64 b = (__u64)4 << 56 | value;
+
+	v3 ^= b;
+	SIP_ROUND;
+	v0 ^= b;
+	v2 ^= 0xff;
+	SIP_ROUND;
+	SIP_ROUND;
+	SIP_ROUND;
+	return (v0 ^ v1) ^ (v2 ^ v3);
+}
+
+#define MH_KEY 2654435761UL
+#define GOLDEN_RATIO_32 0x61C88647U
+
+/* hash_slot is the place of a packet in a hashing scheduler's table; offset
+ * leads to others. */
+static __always_inline __u32 hash_slot(const struct service *s, const struct packet *p, __u32 offset)
+{
+	__u32 port = s->flags & SERVICE_HASH_PORT ? bpf_ntohs(p->sport) : 0;
+	__u32 size = s->table_size;
+
+	if (!size)
+		return 0;
+	switch (s->scheduler) {
+	case S_DH:
+		return (fold_address(p->daddr) * GOLDEN_RATIO_32 >> 24) % size;
+	case S_SH:
+		return (offset + ((port + fold_address(p->saddr)) * GOLDEN_RATIO_32 >> 24)) % size;
+	default:
+		return sip13(offset + port + fold_address(p->saddr), MH_KEY) % size;
+	}
+}
+
+struct table_walk {
+	const struct service *s;
+	const struct packet *p;
+	__u32 start, found;
+};
+
+static long table_step(__u32 i, struct table_walk *w)
+{
+	__u32 at, dest;
+	const struct service *s = w->s;
+
+	if (!s->table_size)
+		return 1;
+	if (s->scheduler == S_MH)
+		at = hash_slot(s, w->p, i ? (w->start + i - 1) % s->table_size : 0);
+	else
+		at = (w->start + i) % s->table_size;
+	dest = slot(s->table, at);
+	if (!usable(dest))
+		return 0;
+	w->found = dest;
+	return 1;
+}
+
+struct load_walk {
+	const struct service *s;
+	__u64 load, weight;
+	__u32 found;
+};
+
+/* load_step weighs one server against the best so far: a load of L with weight
+ * W is better than l with w when L*w < l*W. The first of equals stays. */
+static long load_step(__u32 i, struct load_walk *w)
+{
+	__u32 dest = slot(w->s->members, i);
+	struct dest *d = bpf_map_lookup_elem(&dests, &dest);
+	struct dest_state *ds = bpf_map_lookup_elem(&dest_states, &dest);
+	__u64 load, weight;
+	__u32 active;
+
+	if (!dest || !d || !ds || !(d->flags & DEST_AVAILABLE) || !d->weight || ds->overloaded)
+		return 0;
+	active = ds->active;
+	weight = d->weight;
+	switch (w->s->scheduler) {
+	case S_LC:
+		load = (__u64)active * 256 + ds->inactive;
+		weight = 1;
+		break;
+	case S_SED:
+		load = (__u64)active + 1;
+		break;
+	case S_NQ:
+		if (!active) {
+			w->found = dest;
+			return 1;
+		}
+		load = (__u64)active + 1;
+		break;
+	case S_FO:
+		load = 1;
+		break;
+	case S_OVF:
+		if (active >= weight)
+			return 0;
+		load = 1;
+		break;
+	default:
+		load = (__u64)active * 256 + ds->inactive;
+	}
+	if (!w->found || load * w->weight < w->load * weight) {
+		w->found = dest;
+		w->load = load;
+		w->weight = weight;
+	}
+	return 0;
+}
+
+/* choose is the server of a new flow; 0 when there is none. */
+static __noinline __u32 choose(const struct service *s, const struct packet *p)
+{
+	struct service_state *state;
+	struct load_walk load = { .s = s };
+	struct table_walk table = { .s = s, .p = p };
+	__u32 id = s->id;
+
+	switch (s->scheduler) {
+	case S_RR:
+	case S_WRR:
+		state = bpf_map_lookup_elem(&service_states, &id);
+		if (!state || !s->table_size)
+			return 0;
+		table.start = __sync_fetch_and_add(&state->turn, 1) % s->table_size;
+		bpf_loop(s->table_size, table_step, &table, 0);
+		return table.found;
+	case S_SH:
+	case S_DH:
+	case S_MH:
+		if (!s->table_size)
+			return 0;
+		table.start = hash_slot(s, p, 0);
+		bpf_loop(s->flags & SERVICE_HASH_FALLBACK && s->scheduler != S_DH ? s->table_size + 1 : 1,
+			 table_step, &table, 0);
+		return table.found;
+	default:
+		bpf_loop(s->member_count, load_step, &load, 0);
+		return load.found;
+	}
+}
+
+/* by_hash is a server for a packet whose flow nobody can remember: every
+ * packet of the flow finds the same one. */
+static __noinline __u32 by_hash(const struct service *s, const struct packet *p)
+{
+	__u32 hash = sip13(fold_address(p->saddr) + bpf_ntohs(p->sport), MH_KEY), i;
+
+	if (!s->member_count)
+		return 0;
+	for (i = 0; i < 8; i++) {
+		__u32 dest = slot(s->members, (hash + i) % s->member_count);
+		struct dest *d = bpf_map_lookup_elem(&dests, &dest);
+
+		if (dest && d && d->flags & DEST_AVAILABLE && d->weight &&
+		    (d->method == DR || d->method == TUN))
+			return dest;
+	}
+	return 0;
+}
+
+/* over_syn_limit counts a new TCP flow against the service's limit a second. */
+static __always_inline int over_syn_limit(const struct service *s, __u64 now)
+{
+	__u32 id = s->id, second = now >> 30;
+	struct service_state *state = bpf_map_lookup_elem(&service_states, &id);
+
+	if (!state)
+		return 0;
+	if (state->syn_second != second) {
+		state->syn_second = second;
+		state->syn_count = 0;
+	}
+	return __sync_fetch_and_add(&state->syn_count, 1) >= s->syn_limit;
+}

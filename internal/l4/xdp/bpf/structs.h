@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* What lies in the maps. Go's types are made from these by bpf2go. Addresses
+ * and ports are in network order. */
+#pragma once
+
+struct key4 {
+	__be32 saddr, daddr;
+	__be16 sport, dport;
+	__u8 protocol;
+	__u8 kind;
+	__u16 zero;
+};
+
+struct key6 {
+	__be32 saddr[4], daddr[4];
+	__be16 sport, dport;
+	__u8 protocol;
+	__u8 kind;
+	__u16 zero;
+};
+
+/* One direction of a connection, or a persistence template. Of NAT's two
+ * entries the forward one has the state and the timer. flow4 is 64 bytes, so
+ * that an element of the hash map is 128. The two differ at their ends only. */
+#define FLOW_FIELDS                                                            \
+	__u32 state;                                                           \
+	__u32 dest;                                                            \
+	__u32 last;    /* tick of the last packet */                           \
+	__u32 changed; /* tick of the last change of state */                  \
+	struct bpf_timer timer;                                                \
+	__be16 new_sport, new_dport;                                           \
+	__u8 flags;                                                            \
+	__u8 protocol;                                                         \
+	__u8 sticky_bits; /* length of the client's network in the template */ \
+	__u8 sticky_kind;                                                      \
+	__u32 mark;                                                            \
+	__u32 hop;	/* learned next hop + 1 */                             \
+	__u32 hop_tick; /* when it was learned; in templates their timeout */
+
+struct flow4 {
+	FLOW_FIELDS
+	__be32 new_saddr, new_daddr;
+};
+
+struct flow6 {
+	FLOW_FIELDS
+	__be32 new_saddr[4], new_daddr[4];
+};
+
+struct service_key {
+	__be32 addr[4]; /* or the mark in addr[0] */
+	__be16 port;
+	__u8 protocol;	/* 0 with a mark */
+	__u8 family;
+};
+
+struct range_key {
+	__u32 prefix;
+	__be32 addr[4];
+	__u8 protocol;
+	__u8 family;
+	__be16 port;
+};
+
+struct service {
+	__u32 id;
+	__u32 members, member_count; /* first block, servers */
+	__u32 table, table_size;
+	__u32 persistence; /* ticks; 0: none */
+	__u32 syn_limit;   /* new TCP flows a second */
+	__u32 mark;
+	__u8 scheduler;
+	__u8 flags;
+	__u8 sticky_bits;
+	__u8 family;
+	__u32 zero;
+};
+
+struct service_state {
+	__u32 turn; /* of rr and wrr */
+	__u32 syn_second;
+	__u32 syn_count;
+	__u32 zero;
+};
+
+/* Some server numbers, of a service's list or of its table. */
+struct block {
+	__u32 dest[BLOCK_SLOTS];
+};
+
+/* One server of one service. */
+struct dest {
+	__be32 addr[4];
+	__be16 port; /* 0: the client's */
+	__u8 family;
+	__u8 method;
+	__u32 flags;
+	__u32 service;
+	__u32 weight;
+	__u32 upper, lower;
+	__u32 hop;
+	__u32 mark;	 /* of a service by mark */
+	__u8 service_kind[4];
+	__u32 zero;
+};
+
+struct dest_state {
+	__u32 active, inactive, persistent, overloaded;
+};
+
+struct counters {
+	__u64 connections, packets_in, packets_out, bytes_in, bytes_out;
+};
+
+struct hop {
+	__u32 mac[3]; /* destination, source */
+	__u32 ifindex;
+	__u32 mtu;
+	__u32 flags;
+	__be32 gateway[4];
+	__be32 source4; /* outer source of a tunnel */
+	__be32 source6[4];
+	__u32 zero;
+};
+
+struct learned_hop {
+	__u32 mac[3];
+	__u32 ifindex; /* 0: free; ~0: being written */
+	__u32 mtu;
+	__u32 zero;
+};
+
+struct fragment_key {
+	__be32 saddr[4], daddr[4];
+	__be32 id;
+	__u8 protocol;
+	__u8 family;
+	__u16 zero;
+};
+
+struct fragment {
+	__be16 sport, dport;
+	__u32 tick;
+};
+
+struct configuration {
+	__u32 timeout[16]; /* ticks, by state */
+	__u32 flags;
+	__u32 pool4_count, pool6_count;
+	__u16 pool_port_first, pool_port_last;
+	__be32 pool4[32];
+	__be32 pool6[32][4];
+};
+
+/* A packet as parsed: the only thing that scheduling looks at. */
+struct packet {
+	__be32 saddr[4], daddr[4];
+	__be16 sport, dport;
+	__u8 protocol;
+	__u8 family;
+	__u8 tcp_flags;
+	__u8 fragment; /* 0: whole, 1: first, 2: following */
+	__u16 l3, l4;  /* offsets */
+	__u32 length;  /* of the IP packet, by its header */
+	__u32 mark;
+	__u32 dest;    /* result of scheduling */
+	__be32 fragment_id;
+	__u8 ttl;
+	__u8 dont_fragment;
+	__u8 icmp; /* 1: an ICMP error; the tuple is that of its inner packet, turned round */
+	__u8 new_flow;
+	__u16 inner;	/* offset of the packet in an ICMP error */
+	__u16 inner_l4;
+};
