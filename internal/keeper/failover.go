@@ -458,6 +458,7 @@ func (k *Keeper) release(then func()) {
 		k.addressesReleased()
 		return
 	}
+	k.tell(k.current, message{Op: worker.OpLeave})
 	k.tellHolder(c, holder.Message{Op: holder.OpRelease})
 	k.after(releasePatience, func() {
 		if f.current == c {

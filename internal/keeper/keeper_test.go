@@ -96,6 +96,7 @@ type echo struct {
 	drained  chan struct{}
 	once     sync.Once
 	state    []byte
+	left     bool
 	save     func() error
 }
 
@@ -211,6 +212,9 @@ func (e *echo) serve(c net.Conn) {
 			}
 			e.mu.Lock()
 			state := string(e.state)
+			if e.left {
+				line += " leaving"
+			}
 			e.mu.Unlock()
 			fmt.Fprintf(c, "%s %d %d %q %s\n", e.name, os.Getpid(), os.Getuid(), state, line)
 			e.mu.Lock()
@@ -268,6 +272,12 @@ func (e *echo) State() []byte {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.state
+}
+
+func (e *echo) Leave() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.left = true
 }
 
 func (e *echo) Pause()  {}

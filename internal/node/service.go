@@ -375,6 +375,9 @@ func (s *Service) Pause() { s.rt.Pause() }
 // Resume implements worker.Service.
 func (s *Service) Resume() { s.rt.Resume() }
 
+// Leave implements worker.Leaver.
+func (s *Service) Leave() { s.rt.Leave() }
+
 // Drain implements worker.Service.
 func (s *Service) Drain(give func(fd int, meta []byte) error) {
 	var h *proxy.Handoff

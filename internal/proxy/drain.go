@@ -123,6 +123,10 @@ func (w *worker) adopt(ln *listener, fd int, meta *handedMeta) {
 	w.next(s)
 }
 
+// Leave ends each client connection with its next response, while new ones are
+// still taken: their address is about to move to another node.
+func (rt *Runtime) Leave() { rt.leaving.Store(true) }
+
 // Pause stops accepting, Resume goes on.
 func (rt *Runtime) Pause()  { rt.paused.Store(true); rt.recheck() }
 func (rt *Runtime) Resume() { rt.paused.Store(false); rt.recheck() }

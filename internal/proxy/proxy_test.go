@@ -149,6 +149,33 @@ func TestKeepAliveGet(t *testing.T) {
 	}
 }
 
+// While the addresses move away, connections are still taken, and each ends
+// with its next response.
+func TestLeave(t *testing.T) {
+	o := origin(t, func(w http.ResponseWriter, q *http.Request) { fmt.Fprint(w, "hello") })
+	r := newRig(t, listen(model.ModeHTTP, o))
+	before := r.dial()
+	defer before.Close()
+	br := bufio.NewReader(before)
+	ask := func() (*http.Response, error) {
+		fmt.Fprintf(before, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		return http.ReadResponse(br, nil)
+	}
+	res, err := ask()
+	if err != nil || res.Close {
+		t.Fatalf("before: %+v, %v", res, err)
+	}
+	io.Copy(io.Discard, res.Body)
+	r.rt.Leave()
+	res, err = ask()
+	if err != nil || res.StatusCode != 200 || !res.Close {
+		t.Fatalf("a connection from before: %+v, %v", res, err)
+	}
+	if got := r.raw("GET / HTTP/1.1\r\nHost: x\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 200 ") || !strings.Contains(strings.ToLower(got), "\r\nconnection: close\r\n") {
+		t.Fatalf("a new connection: %q", got)
+	}
+}
+
 func TestPipelined(t *testing.T) {
 	o := origin(t, func(w http.ResponseWriter, q *http.Request) { fmt.Fprintf(w, "<%s>", q.URL.Path) })
 	r := newRig(t, listen(model.ModeHTTP, o))

@@ -165,7 +165,7 @@ func (st *stream) beginRequest() bool {
 
 // wantsKeepAlive is RFC 9112, 9.3, with the frontend's options.
 func (st *stream) wantsKeepAlive() bool {
-	if st.fe.opt.ConnMode == model.Close || st.conn.Close || st.w.rt.draining.Load() && (st.w.rt.handoff.Load() == nil || st.s.rc.TLS != nil) {
+	if st.fe.opt.ConnMode == model.Close || st.conn.Close || st.w.rt.leaving.Load() || st.w.rt.draining.Load() && (st.w.rt.handoff.Load() == nil || st.s.rc.TLS != nil) {
 		return false
 	}
 	return st.req.Version >= message.HTTP11 || st.conn.KeepAlive

@@ -71,6 +71,7 @@ type Runtime struct {
 	connTotal atomic.Int64
 	reqTotal  atomic.Int64
 	draining  atomic.Bool
+	leaving   atomic.Bool // every response ends its connection
 	stopped   atomic.Bool
 	paused    atomic.Bool
 	throttled atomic.Bool  // some listener was paused for lack of room

@@ -49,6 +49,7 @@ type EventKind int
 const (
 	EventDrain   EventKind = iota + 1 // Peer, if any, leads to the next worker
 	EventStop                         // now
+	EventLeave                        // the addresses are about to move to another node
 	EventPause                        // stop accepting
 	EventResume                       // accept again
 	EventPeer                         // connections of another worker arrive on Peer

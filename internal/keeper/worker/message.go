@@ -30,6 +30,7 @@ const (
 	OpAnswer  Op = "answer"  // to either side's ID
 	OpDrain   Op = "drain"   // carries a peer, or nothing
 	OpStop    Op = "stop"    //
+	OpLeave   Op = "leave"   //
 	OpPause   Op = "pause"   //
 	OpResume  Op = "resume"  //
 	OpPeer    Op = "peer"    // carries a peer

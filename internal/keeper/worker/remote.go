@@ -122,7 +122,7 @@ func (r *Remote) fail() {
 
 func (r *Remote) event(msg Message, fds []int) (Event, bool) {
 	kind, ok := map[Op]EventKind{
-		OpDrain: EventDrain, OpStop: EventStop, OpPause: EventPause, OpResume: EventResume,
+		OpDrain: EventDrain, OpStop: EventStop, OpLeave: EventLeave, OpPause: EventPause, OpResume: EventResume,
 		OpPeer: EventPeer, OpState: EventState, OpRuntime: EventRuntime,
 	}[msg.Op]
 	if !ok {

@@ -164,6 +164,7 @@ func (r *runner) serve() int {
 				}
 				if r.ctl.Boot().Lease {
 					r.settings.Grace = max(r.settings.Grace, leaseGrace)
+					r.leave()
 				}
 			}
 			switch ev.Kind {
@@ -200,6 +201,8 @@ func (r *runner) serve() int {
 
 func (r *runner) handle(ev Event) {
 	switch ev.Kind {
+	case EventLeave:
+		r.leave()
 	case EventPause:
 		r.svc.Pause()
 	case EventResume:
@@ -214,6 +217,12 @@ func (r *runner) handle(ev Event) {
 		} else {
 			ipc.CloseAll([]int{ev.FD})
 		}
+	}
+}
+
+func (r *runner) leave() {
+	if l, ok := r.svc.(Leaver); ok {
+		l.Leave()
 	}
 }
 

@@ -93,3 +93,8 @@ type Privileges struct {
 	KeepNetRaw, KeepNetAdmin bool
 	Dumpable                 bool // set-dumpable
 }
+
+// Leaver is a Service that can be told that the addresses which its clients
+// use are about to move to another node. It still takes connections, and ends
+// each as soon as its client will not mind.
+type Leaver interface{ Leave() }
