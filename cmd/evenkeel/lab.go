@@ -24,6 +24,7 @@ func labCommands() []command {
 	return []command{
 		{"up", "TOPOLOGY", "make the cluster that this file describes, and leave it running", labUp},
 		{"drill", "[NAME...]", "try failures on a running cluster, or on one made for it (-topology)", labDrill},
+		{"demo", "[-once]", "a pair of directors under failures, on a screen", labDemo},
 		{"report", "[FILE]", "draw the results of a drill (-o FILE.html)", labReport},
 		{"list", "", "show clusters that are up, and the drills there are", labList},
 		{"down", "[NAME...]", "take clusters down, also broken ones", labDown},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"evenkeel/internal/lab"
 	"evenkeel/internal/lab/probe"
 	"evenkeel/internal/lab/report"
+	"evenkeel/internal/lab/screen"
 )
 
 // labDrill runs drills on the cluster that is up, or on one of its own.
@@ -24,6 +26,7 @@ func labDrill(args []string) int {
 	asJSON := fs.Bool("json", false, "write results as JSON in place of a table")
 	keepJSON := fs.String("save", "", "write results as JSON to this `file`, for lab report")
 	page := fs.String("o", "", "draw the results to this HTML `file`")
+	plain := fs.Bool("plain", false, "lines in place of a screen, as when the output is no terminal")
 	raw := fs.String("records", "", "write everything that the observers saw to this `file`")
 	names, err := interspersed(fs, args)
 	if err != nil {
@@ -31,21 +34,13 @@ func labDrill(args []string) int {
 	}
 	ctx, stop := interrupted()
 	defer stop()
-	screen := newLines(*asJSON)
-	c, down, err := labFor(ctx, *place, *name, *file, *software, screen.Happened)
+	said := newLines(*asJSON)
+	c, down, err := labFor(ctx, *place, *name, *file, *software, said.Happened)
 	if err != nil {
 		return labFail(err)
 	}
-	plan := lab.Plan{Names: names, Repeat: max(*repeat, 1), Load: probe.DefaultLoad, Audience: screen}
-	if *software != "" {
-		plan.Software = []lab.Software{lab.Software(*software)}
-	}
-	if *with != "" {
-		if len(plan.Software) == 0 {
-			plan.Software = []lab.Software{lab.Evenkeel}
-		}
-		plan.Software = append(plan.Software, lab.Software(*with))
-	}
+	plan := lab.Plan{Names: names, Repeat: max(*repeat, 1), Load: probe.DefaultLoad, Software: labSoftware(*software, *with)}
+	var record func(*lab.Watch)
 	if *raw != "" {
 		f, err := os.Create(*raw)
 		if err != nil {
@@ -54,15 +49,92 @@ func labDrill(args []string) int {
 		defer f.Close()
 		buffered := bufio.NewWriter(f)
 		defer buffered.Flush()
-		plan.Enter = func(w *lab.Watch) { w.Copy(buffered) }
+		record = func(w *lab.Watch) { w.Copy(buffered) }
 	}
-	results, err := c.Drill(ctx, plan)
+	results, err := labPlay(ctx, c, plan, *plain || *asJSON, said, record)
 	err = errors.Join(err, down())
 	if results != nil && len(results.Drills) > 0 {
 		err = errors.Join(err, labResults(results, *asJSON, *keepJSON, *page))
 	}
 	if err != nil {
 		return labFail(err)
+	}
+	return 0
+}
+
+// labSoftware is the list of a plan; empty means what the directors run.
+func labSoftware(software, with string) (list []lab.Software) {
+	if software == "" && with != "" {
+		software = string(lab.Evenkeel)
+	}
+	for _, s := range []string{software, with} {
+		if s != "" {
+			list = append(list, lab.Software(s))
+		}
+	}
+	return list
+}
+
+// labPlay runs a plan before an audience: a screen on a terminal, lines elsewhere.
+func labPlay(ctx context.Context, c *lab.Cluster, plan lab.Plan, plain bool, said *lines, record func(*lab.Watch)) (*lab.Results, error) {
+	plan.Audience, plan.Enter = said, record
+	if _, _, ok := screen.Size(os.Stdout); ok && !plain {
+		s := screen.Open(os.Stdout, c, report.Colours(coloured(os.Stdout)))
+		defer s.Close()
+		plan.Audience = s
+		plan.Enter = func(w *lab.Watch) {
+			s.Enter(w)
+			if record != nil {
+				record(w)
+			}
+		}
+	}
+	return c.Drill(ctx, plan)
+}
+
+// demoDrills are what `lab demo` shows, in its order.
+var demoDrills = []string{"stop", "kill-worker", "kill-failover", "kill-keeper", "kill-all", "freeze-all", "carrier-loss", "host-failure", "reload", "upgrade"}
+
+// labDemo shows a pair of directors under failures, round after round.
+func labDemo(args []string) int {
+	fs := flag.NewFlagSet("evenkeel lab demo", flag.ContinueOnError)
+	place := labPlace(fs)
+	once := fs.Bool("once", false, "one round; exit code 1 if an address stayed away or had two owners to the end")
+	plain := fs.Bool("plain", false, "lines in place of a screen, as when the output is no terminal")
+	file := fs.String("topology", "examples/lab/v3-50ms/lab.conf", "the cluster's `file`")
+	software := fs.String("software", string(lab.Evenkeel), "what the directors run: evenkeel or keepalived")
+	with := fs.String("with", "", "the same with this software, too, for comparison")
+	page := fs.String("o", "", "draw the results to this HTML `file`")
+	if fs.Parse(args) != nil {
+		return 1
+	}
+	ctx, stop := interrupted()
+	defer stop()
+	said := newLines(false)
+	c, down, err := labFor(ctx, *place, "", *file, *software, said.Happened)
+	if err != nil {
+		return labFail(err)
+	}
+	plan := lab.Plan{Names: demoDrills, Repeat: 1, Load: probe.DefaultLoad, Software: labSoftware(*software, *with)}
+	var results *lab.Results
+	for {
+		results, err = labPlay(ctx, c, plan, *plain, said, nil)
+		if *once || err != nil {
+			break
+		}
+	}
+	if ctx.Err() != nil {
+		err = nil // Ctrl-C is how a demo ends
+	}
+	err = errors.Join(err, down())
+	if results != nil && len(results.Drills) > 0 {
+		err = errors.Join(err, labResults(results, false, "", *page))
+	}
+	if err != nil {
+		return labFail(err)
+	}
+	if results != nil && report.Failed(results, lab.Evenkeel) {
+		return 1
 	}
 	return 0
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"evenkeel/internal/lab/cell"
 	"evenkeel/internal/lab/probe"
@@ -23,7 +24,8 @@ import (
 // with the lab's name.
 const Marker = "EVENKEEL_LAB"
 
-// Cluster is one lab that exists. One goroutine uses it.
+// Cluster is one lab that exists. One goroutine drives it; Roles and
+// DirectorOf may be asked by others.
 type Cluster struct {
 	// Set once.
 	Topology *topology.Topology
@@ -35,8 +37,10 @@ type Cluster struct {
 
 	// Owned by whoever drives the cluster.
 	state   state
-	changed bool        // the directors have the changed configuration
-	inits   map[int]int // director or origin -> process id of its init
+	changed bool // the directors have the changed configuration
+
+	mu    sync.Mutex
+	inits map[int]int // director or origin -> process id of its init
 }
 
 // Options say how a cluster comes up.
@@ -225,7 +229,9 @@ func (c *Cluster) boot(index int, n topology.Node) error {
 	if err != nil {
 		return err
 	}
+	c.mu.Lock()
 	c.inits[index] = pid
+	c.mu.Unlock()
 	own := filepath.Join(dir, "bin", "evenkeel")
 	if err := os.Remove(own); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
@@ -356,7 +362,26 @@ func (c *Cluster) Roles(index int) (process.Roles, error) {
 	if err != nil {
 		return nil, err
 	}
-	return process.Assign(t, c.inits[index], tell), nil
+	return process.Assign(t, c.initOf(index), tell), nil
+}
+
+// initOf is the process id of a node's init.
+func (c *Cluster) initOf(index int) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.inits[index]
+}
+
+// DirectorOf is the index of the director with a link-layer address; -1: none has it.
+func (c *Cluster) DirectorOf(mac record.MAC) int {
+	for i, d := range c.Topology.Directors {
+		for leg := range d.Interfaces {
+			if macOf(i, leg) == mac {
+				return i
+			}
+		}
+	}
+	return -1
 }
 
 // tell knows evenkeel's children by the descriptors that their keeper gave

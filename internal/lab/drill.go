@@ -340,12 +340,9 @@ func (r *run) choose() error {
 	var owners []record.MAC
 	r.w.Now(func(l *measure.Live) { owners = l.Owners(0) })
 	if len(owners) == 1 {
-		name := r.c.nameOf(owners[0])
-		for i, d := range r.c.Topology.Directors {
-			if d.Name == name {
-				r.victim = i
-				return nil
-			}
+		if i := r.c.DirectorOf(owners[0]); i >= 0 {
+			r.victim = i
+			return nil
 		}
 	}
 	return fmt.Errorf("no director has %s", r.c.Topology.VIPs[0].Address)
@@ -444,7 +441,7 @@ func (r *run) restore() error {
 		if err := ports(space.Down)(r); err != nil {
 			return err
 		}
-		init := r.c.inits[i]
+		init := r.c.initOf(i)
 		err := process.End(func() (process.Table, error) {
 			p, err := process.Look(init)
 			if err != nil || p.Zombie {
@@ -496,7 +493,7 @@ func Open(p Place, name, program string) (*Cluster, error) {
 		return nil, err
 	}
 	for i, n := range c.nodes() {
-		if c.inits[i] = initOf(all, c.nodeDir(n.Name)); c.inits[i] == 0 {
+		if c.inits[i] = findInit(all, c.nodeDir(n.Name)); c.inits[i] == 0 {
 			held.release()
 			return nil, fmt.Errorf("node %s of lab %s does not run: take it down (evenkeel lab down %s) and make it again", n.Name, name, name)
 		}
@@ -504,8 +501,8 @@ func Open(p Place, name, program string) (*Cluster, error) {
 	return c, nil
 }
 
-// initOf finds a node's init by its words: it was started with the node's directory.
-func initOf(all process.Table, dir string) int {
+// findInit finds a node's init by its words: it was started with the node's directory.
+func findInit(all process.Table, dir string) int {
 	for _, p := range all {
 		if n := len(p.Args); n >= 5 && !p.Zombie && p.Args[n-4] == "lab" && p.Args[n-3] == "init" && p.Args[n-1] == dir {
 			return p.PID

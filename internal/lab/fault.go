@@ -201,7 +201,7 @@ func (r *run) again() error {
 		}
 		// Rests of a program whose first process is gone would be in the
 		// way: a service manager ends them, too.
-		init := r.c.inits[r.victim]
+		init := r.c.initOf(r.victim)
 		err := process.End(func() (process.Table, error) {
 			t, err := process.Read()
 			return slices.DeleteFunc(t.Below(init), func(p process.Process) bool { return process.Session(p.PID) != s.PID }), err
@@ -260,7 +260,7 @@ func (r *run) powerOff() error {
 	if err := ports(space.Down)(r); err != nil {
 		return err
 	}
-	h, err := process.Open(r.c.inits[r.victim], 0)
+	h, err := process.Open(r.c.initOf(r.victim), 0)
 	if err != nil {
 		return err
 	}

@@ -174,6 +174,27 @@ func (w *Watch) Now(look func(l *measure.Live)) {
 	look(w.live)
 }
 
+// Recent gives the records of the last while, and the time of the last probe.
+func (w *Watch) Recent(long time.Duration) ([]record.Record, time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := w.live.Now()
+	// The observers write in turns, a packet at a time: a little disorder.
+	const disorder = 100 * time.Millisecond
+	first := len(w.records)
+	for first > 0 && w.records[first-1].At >= now-long-disorder {
+		first--
+	}
+	return append([]record.Record(nil), w.records[first:]...), now
+}
+
+// Counts gives the requests answered and lost so far.
+func (w *Watch) Counts() (answered, lost int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.live.Counts()
+}
+
 // Since gives the records from a moment on, in order, and forgets older ones.
 func (w *Watch) Since(from time.Duration) []record.Record {
 	w.mu.Lock()

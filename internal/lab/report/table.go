@@ -108,7 +108,8 @@ func Better(r *lab.Results, drills []lab.Drill) (who lab.Software, why string) {
 		}
 		return drills[1].Software
 	}
-	far := func(x, y time.Duration) bool { return x-y > floor(r) || y-x > floor(r) }
+	// Where in an interval a failure falls is chance: an eighth is no difference.
+	far := func(x, y time.Duration) bool { return max(x-y, y-x) > max(floor(r), max(x, y)/8) }
 	switch {
 	case a.Open != b.Open:
 		return first(b.Open), "it comes back"
@@ -241,4 +242,32 @@ func Line(r lab.Run, c Palette) string {
 		text += "; " + c.Yellow + r.Note + c.Off
 	}
 	return text
+}
+
+// Brief is a drill in a few words.
+func Brief(d lab.Drill, c Palette) string {
+	s := d.Summary()
+	if s.Performed == 0 {
+		return c.Red + d.Runs[0].Error + c.Off
+	}
+	two := c.Green + "never two owners" + c.Off
+	switch {
+	case s.Still:
+		two = c.Red + "two owners until it was put right" + c.Off
+	case s.Duplicate > 0:
+		two = "two owners for " + Short(s.Duplicate)
+	}
+	return fmt.Sprintf("outage %s%s%s, %s, %d of %d requests lost", c.Bold, outage(s.Max, s.Open), c.Off, two, s.Lost, s.Lost+s.Answered)
+}
+
+// Failed says whether some software did not do what it is for: a run that
+// could not be finished, an address that stayed away, or one that had two
+// owners until the failure was put right.
+func Failed(r *lab.Results, who lab.Software) bool {
+	for _, d := range r.Drills {
+		if s := d.Summary(); d.Software == who && (s.Failed > 0 || s.Still || s.Open) {
+			return true
+		}
+	}
+	return false
 }
