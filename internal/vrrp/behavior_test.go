@@ -314,6 +314,7 @@ func TestAnnouncements(t *testing.T) {
 	if r.now != heard+500*ms {
 		t.Errorf("again after %v", r.now-heard)
 	}
+	r.next("advert 100")
 	// Nothing of it is left over for a later life.
 	r.hear(lower, 50, "note: two masters: 10.9.0.4 also advertises, with priority 50, note: 10.9.0.4 advertises with a lower priority (50), advert 100, announce 4 heard a lower master")
 	r.hear(lower, 200, "remove, MASTER>BACKUP (a master of higher priority)")

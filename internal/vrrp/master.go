@@ -38,7 +38,7 @@ func (m *Machine) resume(now time.Duration, r *Resume) {
 func (m *Machine) lead(now time.Duration) {
 	m.listen()
 	m.idle()
-	m.master, m.masterPriority = m.config.Source, m.priority()
+	m.master = m.config.Source
 	m.masterInterval = m.config.Interval
 	m.notBefore = 0
 	m.advertise(now)

@@ -167,3 +167,104 @@ func TestCounters(t *testing.T) {
 		t.Errorf("%+v", i)
 	}
 }
+
+func TestBackupAgainStartsAfresh(t *testing.T) {
+	down := 3*second + second*156/256
+	r := newRig(t, basic())
+	r.quiet(Start{})
+	r.at(second)
+	fast := advert(&r.config, lower, 200)
+	fast.Advert.Interval = 100 * ms
+	r.quiet(fast)
+	fast.Advert.Priority = 0
+	r.quiet(fast)
+	r.next(takes + "BACKUP>MASTER (the master gave up (priority 0))")
+	if i := r.Info(); i.MasterInterval != second || i.Master != self || i.MasterPriority != 100 {
+		t.Errorf("as master: %+v", i)
+	}
+	r.quiet(SetPriority{Effective: 120})
+	if i := r.Info(); i.MasterPriority != 120 {
+		t.Errorf("with another priority: %+v", i)
+	}
+	r.quiet(SetPriority{Effective: 100})
+	r.at(3 * second)
+	r.quiet(Frozen{})
+	r.due(3*second + down)
+
+	// Also of what a startup delay left.
+	c := basic()
+	c.StartupDelay = 100 * second
+	r = newRig(t, c)
+	r.quiet(Start{})
+	r.quiet(TakeOver{})
+	r.at(second)
+	r.quiet(Frozen{})
+	r.due(second + down)
+}
+
+func TestBeatenKnowsTheMaster(t *testing.T) {
+	r := asMaster(t, basic())
+	fast := advert(&r.config, higher, 200)
+	fast.Advert.Interval = 100 * ms
+	r.quiet(fast)
+	if i := r.Info(); i.Master != higher || i.MasterPriority != 200 || i.MasterInterval != 100*ms {
+		t.Errorf("%+v", i)
+	}
+}
+
+func TestFaultKnowsTheMaster(t *testing.T) {
+	r := asMaster(t, basic())
+	r.quiet(FaultSet{Why: "x"})
+	r.hear(higher, 90, "")
+	if i := r.Info(); i.Master != higher || i.MasterPriority != 90 {
+		t.Errorf("%+v", i)
+	}
+	r.hear(higher, 0, "")
+	if i := r.Info(); i.Master.IsValid() || i.MasterPriority != 0 {
+		t.Errorf("%+v", i)
+	}
+}
+
+func TestReconfiguredSource(t *testing.T) {
+	r := asMaster(t, basic())
+	c := r.config
+	c.Source = higher
+	r.quiet(Reconfigure{c})
+	if r.Info().Master != higher {
+		t.Error("the master's address is the old one")
+	}
+}
+
+func TestOldChecksumIsKept(t *testing.T) {
+	c := basic()
+	c.Peers, c.Checksum = []Peer{{Addr: lower}}, wire.ChecksumGroup
+	r := newRig(t, c)
+	r.quiet(Start{})
+	ev := advert(&c, lower, 200)
+	ev.Header.Destination = self
+	r.quiet(ev)
+	if r.Advert(1, 1).Checksum != wire.ChecksumGroup {
+		t.Error("a new peer turned old_unicast_checksum off")
+	}
+}
+
+func TestRefreshTurnedOff(t *testing.T) {
+	c := basic()
+	c.Announce = Announcements{Refresh: 2 * second}
+	r := asMaster(t, c)
+	c.Announce.Refresh = 0
+	r.quiet(Reconfigure{c})
+	for range 4 {
+		r.next("advert 100")
+	}
+}
+
+func TestRestartIsCounted(t *testing.T) {
+	r := asMaster(t, basic())
+	c := r.config
+	c.VRID = 9
+	r.quiet(Reconfigure{c})
+	if r.counters.ReleasedMaster != 1 || r.counters.PriorityZeroSent != 1 {
+		t.Errorf("%+v", r.counters)
+	}
+}
