@@ -219,23 +219,38 @@ func (r *Runner) loop() {
 	defer r.end()
 	for !r.closing || len(r.sessions) > 0 {
 		r.wait()
-		for _, f := range r.taken() {
-			f()
+		if r.polled[0].Revents != 0 {
+			for _, f := range r.taken() {
+				f()
+			}
 		}
-		// What arrived before now is read after now, and only what was due by now
-		// is taken for late: being held up in between does no harm.
-		now := r.now()
 		for _, l := range r.listeners {
-			r.drain(l)
+			if l.ready {
+				r.drain(l)
+			}
 		}
-		for len(r.due) > 0 && r.due[0].machine.Deadline() <= now {
-			s := r.due[0]
-			r.do(s, s.machine.Timer(now))
-		}
+		r.timers()
 		if r.ended {
 			r.ended = false
 			r.prune()
 		}
+	}
+}
+
+// timers runs what is due. Before a neighbor's silence counts, all that has
+// arrived until then is read: being held up anywhere does no harm.
+func (r *Runner) timers() {
+	now, drained := r.now(), false
+	for len(r.due) > 0 && r.due[0].machine.Deadline() <= now {
+		s := r.due[0]
+		if s.machine.expires <= now && !drained {
+			drained = true
+			for _, l := range r.listeners {
+				r.drain(l)
+			}
+			continue
+		}
+		r.do(s, s.machine.Timer(now))
 	}
 }
 
@@ -266,6 +281,9 @@ func (r *Runner) wait() {
 	// An error other than an interruption cannot happen to descriptors that
 	// are ours; either way the loop goes on by its clock.
 	unix.Ppoll(r.polled, limit, nil)
+	for i, l := range r.listeners {
+		l.ready = r.polled[i+1].Revents != 0
+	}
 }
 
 // taken gives the orders that came.

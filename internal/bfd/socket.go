@@ -19,6 +19,8 @@ type listener struct {
 	fd   int
 	v6   bool
 	port uint16
+
+	ready bool // by wait: there is something to read
 }
 
 // networkControl is the class selector 6 of RFC 2474 for what is sent.
