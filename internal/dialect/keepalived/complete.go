@@ -340,6 +340,9 @@ func (p *parser) settleVMAC(i *instanceDraft) {
 	if i.VMAC && i.IPVLAN {
 		p.errorf(i.Pos, "take one of them out", "%s has use_vmac and use_ipvlan", i.describe())
 	}
+	if i.IPVLAN && i.Family == 4 && !i.IPVLANAddr.IsValid() && !i.UnicastSource.IsValid() && !i.MulticastSource.IsValid() {
+		p.errorf(i.Pos, "write 'use_ipvlan NAME ADDRESS'", "%s has use_ipvlan without an address of its own to send from: it would always be in fault", i.describe())
+	}
 	if i.VMAC && len(i.UnicastPeers) > 0 && !i.VMACXmitBase {
 		p.warnf(i.Pos, "write vmac_xmit_base", "%s sends to its peers from the interface below use_vmac: the virtual address is every node's", i.describe())
 		i.VMACXmitBase = true

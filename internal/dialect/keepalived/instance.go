@@ -365,8 +365,10 @@ func readOldChecksum(p *parser, n *node) {
 	switch n.arg(1) {
 	case "never":
 		p.instance.ChecksumCompatNever = true
+		p.instance.needsPeers(n)
 	case "":
 		p.instance.ChecksumOld = true
+		p.instance.needsPeers(n)
 	default:
 		p.warnf(n.pos(1), closest(n.arg(1), []string{"never"}), "'%s' is not known behind old_unicast_checksum: it is not used", n.arg(1))
 	}

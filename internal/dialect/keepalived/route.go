@@ -426,6 +426,10 @@ func (r *routeReader) check() bool {
 		r.p.warnf(r.n.pos(0), "take it out", "'track_group' is for static routes: it is not used")
 		x.TrackGroup = ""
 	}
+	if x.Device == "" && !x.NoTrack && !slices.ContainsFunc(x.NextHops, func(h model.NextHop) bool { return h.Device != "" }) {
+		r.p.warnf(r.n.pos(0), "write 'dev NAME', or 'no_track' if that is meant", "the route has no interface: nobody notices when it is taken away")
+		x.NoTrack = true
+	}
 	if len(x.Options) == 0 {
 		x.Options = nil
 	}

@@ -33,7 +33,7 @@ func (p *parser) enforceStrict(i *instanceDraft) {
 		i.Auth.Type, i.Auth.Password = "", [8]byte{}
 	}
 	if len(i.UnicastPeers) > 0 {
-		p.errorf(i.UnicastPeers[0].Pos, "take vrrp_strict out, or unicast_peer", "vrrp_strict: %s cannot have unicast peers", i.describe())
+		p.noticef(i.UnicastPeers[0].Pos, "take vrrp_strict out", "vrrp_strict: %s has unicast peers, which RFC 5798 does not know; they are used all the same, as keepalived does", i.describe())
 	}
 	if i.PreemptDelay != 0 {
 		said("take preempt_delay out, or vrrp_strict", "%s has a preempt_delay, which is not used")

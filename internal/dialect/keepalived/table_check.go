@@ -56,7 +56,7 @@ func checkerLineKeywords() []keyword {
 
 		{Name: "http_protocol", Args: "1.0|1.0C|1.1", In: placeWeb, Help: "version (1.0); 1.0C has Connection: close", Parse: readHTTPVersion},
 		{Name: "fast_recovery", Args: "[on|off]", In: placeWeb, Help: "all URLs at once when a server comes back", Parse: flag(func(p *parser) *bool { return &p.lvs.check.HTTP.FastRecovery })},
-		{Name: "enable_sni", Args: "[on|off]", In: placeSSLGet, Help: "the virtualhost is told to the server", Parse: flag(func(p *parser) *bool { return &p.lvs.check.HTTP.SNI })},
+		{Name: "enable_sni", Args: "[on|off]", In: placeWeb, Help: "the virtualhost is told to the server (SSL_GET)", Parse: flag(func(p *parser) *bool { return &p.lvs.check.HTTP.SNI })},
 		{Name: "url", In: placeWeb, Block: true, Opens: placeURL, Help: "what is asked for", Parse: readURL},
 		{Name: "path", Args: "PATH", In: placeURL, Help: "path and query", Parse: readPath},
 		{Name: "digest", Args: "MD5", In: placeURL, Help: "of the answer's body", Parse: readDigest},

@@ -94,7 +94,7 @@ func globalProcessKeywords() []keyword {
 		{Name: "shutdown_script_timeout", Args: "1-1000", In: placeGlobal, Help: "seconds for it (10)", Parse: scriptTimeout(func(f *F) *time.Duration { return &f.ShutdownTimeout })},
 		{Name: "vrrp_rt_priority", Args: "1-99", In: placeGlobal, Help: "real-time priority", Parse: counted(1, 99, failover(func(f *F) *int { return &f.RTPriority }))},
 		{Name: "vrrp_rlimit_rttime", Args: "MICROSECONDS", In: placeGlobal, Help: "processor time without a pause", Parse: func(p *parser, n *node) {
-			if v, ok := p.number(n, 1, 2, math.MaxInt32, "the line is not used"); ok {
+			if v, ok := p.number(n, 1, 1, math.MaxInt32, "the line is not used"); ok {
 				p.f.RTTimeLimit = time.Duration(v) * time.Microsecond
 			}
 		}},
@@ -106,7 +106,7 @@ func globalProcessKeywords() []keyword {
 			p.f.HasNamespaceIPVS, p.f.NamespaceIPVS = true, n.arg(1)
 		}},
 		{Name: "instance", Args: "NAME", In: top, Help: "of several that run on one host", Parse: onceText(func(f *F) *string { return &f.Instance })},
-		{Name: "child_wait_time", Args: "SECONDS", In: top, Help: "how long the end may take (5)", Parse: timed(0, maxTimer, failover(func(f *F) *time.Duration { return &f.ChildWait }))},
+		{Name: "child_wait_time", Args: "SECONDS", In: placeTop, Help: "how long the end may take (5)", Parse: timed(0, maxTimer, failover(func(f *F) *time.Duration { return &f.ChildWait }))},
 		{Name: "config_save_dir", Args: "DIRECTORY", In: placeGlobal, Help: "the configuration is kept there at each reload", Parse: text1(failover(func(f *F) *string { return &f.ConfigDirectory }))},
 		{Name: "reload_check_config", Args: "[LOG]", In: placeGlobal, Help: "a reload is checked before it is done: here that is always so", Parse: func(p *parser, n *node) { p.f.ReloadCheckLog = n.arg(1) }},
 		{Name: "reload_time_file", Args: "PATH", In: placeGlobal, Help: "holds the time of the next reload", Parse: text1(failover(func(f *F) *string { return &f.ReloadTimeFile }))},

@@ -57,7 +57,7 @@ func virtualKeywords() []keyword {
 				p.lvs.virtual.SorryInhibit = true
 			}
 		}},
-		{Name: "weight", Args: "1-65535", In: placeVirtualServer, Help: "of real servers that do not say (1)", Parse: counted(1, 65535, func(p *parser) *int { return &p.lvs.virtual.Weight })},
+		{Name: "weight", Args: "NUMBER", In: placeVirtualServer, Help: "of real servers that do not say (1)", Parse: counted(1, math.MaxInt32, func(p *parser) *int { return &p.lvs.virtual.Weight })},
 	}
 	for _, name := range []string{"sorry_server_lvs_method", "sorry_server_lb_kind"} {
 		list = append(list, keyword{Name: name, Args: "NAT|DR|TUN …", In: placeVirtualServer, Help: "forwarding to it", Parse: func(p *parser, n *node) {
@@ -183,7 +183,7 @@ func sharedServerKeywords() []keyword {
 		})},
 		{Name: "virtualhost", Args: "NAME", In: both | placeWeb | placeURL, Help: "Host of HTTP_GET and SSL_GET", Parse: text1(virtualHost)},
 		{Name: "snmp_name", Args: "NAME", In: both, Status: statusHarmless, Cure: "there is no SNMP; metrics are at /metrics", Help: "name for SNMP"},
-		{Name: "weight", Args: "0-65535", In: placeRealServer, Help: "share of the clients (1)", Parse: counted(0, 65535, func(p *parser) *int { return &p.lvs.real.Weight })},
+		{Name: "weight", Args: "NUMBER", In: placeRealServer, Help: "share of the clients (1)", Parse: counted(0, math.MaxInt32, func(p *parser) *int { return &p.lvs.real.Weight })},
 		{Name: "uthreshold", Args: "COUNT", In: placeRealServer, Help: "connections that it takes", Parse: counted(0, math.MaxInt32, func(p *parser) *int { return &p.lvs.real.UpperConns })},
 		{Name: "lthreshold", Args: "COUNT", In: placeRealServer, Help: "connections at which it takes more again", Parse: counted(0, math.MaxInt32, func(p *parser) *int { return &p.lvs.real.LowerConns })},
 		{Name: "notify_up", Args: "COMMAND [USER [GROUP]]", In: placeRealServer, Help: "run when it goes up", Parse: serverScript(func(p *parser) **model.Command { return &p.lvs.real.NotifyUp })},

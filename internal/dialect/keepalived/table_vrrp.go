@@ -66,7 +66,10 @@ func instanceKeywords() []keyword {
 		{Name: "unicast_peer", In: placeInstance, Block: true, Help: "the other nodes, when there is no multicast: ADDRESS [min_ttl N] [max_ttl N]", Parse: readPeers},
 		{Name: "unicast_ttl", Args: "0-255", In: placeInstance, Help: "of advertisements to unicast_peer (255)", Parse: readUnicastTTL},
 		{Name: "unicast_fault_no_peer", In: placeInstance, Help: "without a peer it is in fault, not multicast", Parse: set(inst(func(i *I) *bool { return &i.UnicastFaultNoPeer }))},
-		{Name: "check_unicast_src", In: placeInstance, Help: "only from unicast_peer", Parse: set(inst(func(i *I) *bool { return &i.CheckUnicastSrc }))},
+		{Name: "check_unicast_src", In: placeInstance, Help: "only from unicast_peer", Parse: func(p *parser, n *node) {
+			p.instance.CheckUnicastSrc = true
+			p.instance.needsPeers(n)
+		}},
 		{Name: "old_unicast_checksum", Args: "[never]", In: placeInstance, Help: "the checksum that keepalived had up to 1.3.6", Parse: readOldChecksum},
 		{Name: "dont_track_primary", In: placeInstance, Help: "the interface's state is not looked at", Parse: set(inst(func(i *I) *bool { return &i.DontTrackPrimary }))},
 		{Name: "linkbeat_use_polling", In: placeInstance, Status: statusDeprecated, Cure: "write linkbeat_interfaces { … }", Help: "the link is polled", Parse: readLinkbeat},

@@ -230,4 +230,3 @@ func writeVerdicts(t *testing.T, head string, list []verdict) {
 		t.Fatal(err)
 	}
 }
-
