@@ -52,17 +52,16 @@ func compile(f *model.Failover, checker func(*model.RealCheck) (checks.RealCheck
 	for _, v := range f.VirtualServers {
 		s := &plannedService{spec: v, key: Name(v), addresses: addressesOf(v, groups[v.Group])}
 		if seen[s.key] {
-			ds.Errorf(v.Pos, "there is another virtual_server %s", s.key)
+			ds.Warnf(v.Pos, "there is another virtual_server %s: the first is used", s.key)
+			continue
 		}
 		seen[s.key] = true
-		if v.Quorum > 0 && v.Hysteresis >= v.Quorum {
-			ds.Errorf(v.Pos, "hysteresis %d of virtual_server %s is not less than its quorum %d", v.Hysteresis, s.key, v.Quorum)
-		}
 		inside := map[string]bool{}
 		for _, r := range v.Real {
 			x := &plannedServer{spec: r, key: address(r)}
 			if inside[x.key] {
-				ds.Errorf(r.Pos, "virtual_server %s has another real_server %s", s.key, x.key)
+				ds.Warnf(r.Pos, "virtual_server %s has another real_server %s: the first is used", s.key, x.key)
+				continue
 			}
 			inside[x.key] = true
 			for _, c := range r.Checkers {

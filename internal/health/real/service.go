@@ -108,11 +108,19 @@ type Event struct {
 func Name(v *model.VirtualServer) string {
 	switch {
 	case v.Group != "":
-		return "group " + v.Group + "/" + protocol(v)
+		return "group " + v.Group + "/" + protocol(v) + family(v)
 	case v.FwMark != 0:
-		return fmt.Sprintf("fwmark %d", v.FwMark)
+		return fmt.Sprintf("fwmark %d", v.FwMark) + family(v)
 	}
 	return netip.AddrPortFrom(v.Addr, v.Port).String() + "/" + protocol(v)
+}
+
+// family tells the two services apart that a group or a mark may have.
+func family(v *model.VirtualServer) string {
+	if v.Family == 6 {
+		return "/IPv6"
+	}
+	return ""
 }
 
 func protocol(v *model.VirtualServer) string {

@@ -294,24 +294,33 @@ func TestCompile(t *testing.T) {
 	real := func(line int, addr string, c ...*model.RealCheck) *model.RealServer {
 		return &model.RealServer{Pos: at(line), Addr: netip.MustParseAddr(addr), Port: 80, Checkers: c}
 	}
+	wrong := &model.RealCheck{Pos: at(6), Kind: "X"}
+	regex := &model.RealCheck{Pos: at(7), Kind: model.CheckerHTTP, HTTP: &model.HTTPCheckSpec{URLs: []*model.CheckURL{{Pos: at(8), Path: "/", Regex: "("}}}}
 	f := &model.Failover{VirtualServers: []*model.VirtualServer{
-		{Pos: at(1), FwMark: 1, Quorum: 2, Hysteresis: 2, Real: []*model.RealServer{real(2, "10.0.0.1"), real(3, "10.0.0.1")}},
-		{Pos: at(4), FwMark: 1, Real: []*model.RealServer{real(5, "10.0.0.1", &model.RealCheck{Pos: at(6), Kind: "X"},
-			&model.RealCheck{Pos: at(7), Kind: model.CheckerHTTP, HTTP: &model.HTTPCheckSpec{URLs: []*model.CheckURL{{Pos: at(8), Path: "/", Regex: "("}}}})}},
+		{Pos: at(1), FwMark: 1, Real: []*model.RealServer{real(2, "10.0.0.1", wrong), real(3, "10.0.0.1", wrong)}},
+		{Pos: at(4), FwMark: 1, Real: []*model.RealServer{real(5, "10.0.0.1", wrong)}},
+		{Pos: at(4), FwMark: 1, Family: 6, Real: []*model.RealServer{real(5, "10.0.0.1", regex)}},
 	}}
-	p, ds := Compile(f, nil)
-	var got []string
-	for _, d := range ds {
-		got = append(got, d.String())
-	}
 	want := []string{
-		"k.conf:1: hysteresis 2 of virtual_server fwmark 1 is not less than its quorum 2",
-		"k.conf:3: virtual_server fwmark 1 has another real_server 10.0.0.1:80",
-		"k.conf:4: there is another virtual_server fwmark 1",
 		"k.conf:6: there is no checker X",
+		"k.conf:3: virtual_server fwmark 1 has another real_server 10.0.0.1:80: the first is used",
+		"k.conf:4: there is another virtual_server fwmark 1: the first is used",
 		"k.conf:8: HTTP_GET: regex \"(\": error parsing regexp: missing closing ): `(`",
 	}
-	if p != nil || !slices.Equal(got, want) {
-		t.Errorf("%v\n%s", p, strings.Join(got, "\n"))
+	p, ds := Compile(f, nil)
+	if p != nil || !slices.Equal(texts(ds), want) {
+		t.Errorf("%v\n%s", p, strings.Join(texts(ds), "\n"))
 	}
+	f.VirtualServers[0].Real[0].Checkers, f.VirtualServers[2].Real[0].Checkers = nil, nil
+	p, ds = Compile(f, nil)
+	if ds.HasErrors() || p == nil || len(p.services) != 2 || len(p.services[0].servers) != 1 || p.services[1].key != "fwmark 1/IPv6" {
+		t.Errorf("%+v\n%s", p, strings.Join(texts(ds), "\n"))
+	}
+}
+
+func texts(ds model.Diagnostics) (list []string) {
+	for _, d := range ds {
+		list = append(list, d.String())
+	}
+	return list
 }
