@@ -195,17 +195,24 @@ func (w *Watch) Counts() (answered, lost int) {
 	return w.live.Counts()
 }
 
-// Since gives the records from a moment on, in order, and forgets older ones.
+// shown is how long records are remembered for who looks at the last seconds.
+const shown = 30 * time.Second
+
+// Since gives the records from a moment on, in order, and forgets those that
+// are older and that nobody is shown any more.
 func (w *Watch) Since(from time.Duration) []record.Record {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var since []record.Record
+	var since, kept []record.Record
 	for _, r := range w.records {
 		if r.At >= from {
 			since = append(since, r)
 		}
+		if r.At >= min(from, w.live.Now()-shown) {
+			kept = append(kept, r)
+		}
 	}
-	w.records = append([]record.Record(nil), since...)
+	w.records = kept
 	measure.Sort(since)
 	return since
 }

@@ -61,7 +61,9 @@ func Page(out io.Writer, r *lab.Results) error {
 	won := map[lab.Software]int{}
 	for _, pr := range pairs(r) {
 		who, why := Better(r, pr.drills)
-		won[who]++
+		if compared(pr.drills) {
+			won[who]++
+		}
 		view := drawing{Name: pr.name, Help: pr.help}
 		for i, d := range pr.drills {
 			p.Rows = append(p.Rows, overview(d, i == 0, len(pr.drills), who == d.Software, why, longest))

@@ -127,6 +127,11 @@ func Better(r *lab.Results, drills []lab.Drill) (who lab.Software, why string) {
 	return "", ""
 }
 
+// compared says whether there is something to compare.
+func compared(drills []lab.Drill) bool {
+	return len(drills) == 2 && drills[0].Skipped == "" && drills[1].Skipped == ""
+}
+
 // Table writes a line for every drill and kind of software.
 func Table(out io.Writer, r *lab.Results, c Palette) {
 	kinds := software(r)
@@ -134,7 +139,9 @@ func Table(out io.Writer, r *lab.Results, c Palette) {
 	won := map[lab.Software]int{}
 	for _, p := range pairs(r) {
 		who, why := Better(r, p.drills)
-		won[who]++
+		if compared(p.drills) {
+			won[who]++
+		}
 		for i, d := range p.drills {
 			name := ""
 			if i == 0 {
