@@ -193,16 +193,14 @@ func (s *source) statement(l sourceLine) {
 	if len(list) > 0 && list[0].Text == "include_check" {
 		s.checks.set(s.p, l, list[1:])
 	}
+	// A line with a password, also with a misspelt keyword, is never shown.
 	for _, t := range list {
-		if secretWords[t.Text] {
+		if name := strings.ToLower(t.Text); name == "header" || strings.HasPrefix(name, "auth_p") || strings.HasPrefix(name, "passw") {
 			s.secrets[model.Pos{File: l.file, Line: l.line}] = true
 		}
 	}
 	s.tree.add(l, list)
 }
-
-// secretWords begin lines that are not to be shown.
-var secretWords = map[string]bool{"auth_pass": true, "password": true, "header": true}
 
 func firstWord(s string) string {
 	if i := strings.IndexAny(s, blanks); i >= 0 {

@@ -239,16 +239,16 @@ func (p *parser) unknown(n *node, in place) {
 	if n.block {
 		report = p.errorf
 	}
+	if hint, ok := slips[name]; ok {
+		report(n.pos(0), hint, "unknown keyword '%s' in %s", name, in)
+		return
+	}
 	if elsewhere := table().places(name); elsewhere != 0 {
 		cure := "it belongs to: " + elsewhere.String()
 		if n.parent != nil && len(n.parent.words) > 0 {
 			cure += "; the block around it is " + n.parent.title() + ", which began at line " + itoa(n.parent.open.Line)
 		}
 		report(n.pos(0), cure, "'%s' does not belong to %s", name, in)
-		return
-	}
-	if hint, ok := slips[name]; ok {
-		report(n.pos(0), hint, "unknown keyword '%s' in %s", name, in)
 		return
 	}
 	if r := smartQuote(name); r != "" {
