@@ -22,6 +22,7 @@ type check struct {
 	good   int // parts in a row that were good since the last fault
 	weight *int
 	text   string // of the last result
+	local  bool   // the last result was a fault of this machine
 }
 
 // newCheck makes a checker that is taken for good until it has run, or with
@@ -38,12 +39,14 @@ type verdict struct {
 	delay     time.Duration
 	fromStart bool
 	retry     bool // the failure does not count yet
+	local     bool // the check could not be made, for the first time in a row
 }
 
 // done takes a result.
 func (c *check) done(r checks.RealResult) (v verdict) {
 	v.delay, v.fromStart = c.spec.Interval, c.spec.Kind == model.CheckerMISC
 	c.text = r.Text
+	v.local, c.local = r.Local && !c.local, r.Local
 	if r.Local {
 		return v // it says nothing about the server
 	}

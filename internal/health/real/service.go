@@ -137,7 +137,7 @@ func (v *service) result(s *server, c *check, r checks.RealResult) (w verdict, e
 	w = c.done(r)
 	told := v.settle(s, c)
 	switch {
-	case r.Local:
+	case w.local:
 		events = append(events, v.event(CheckFailed, s, c, fmt.Sprintf("the check of %s could not be made: %s", v.who(s), r.Text)))
 	case w.retry:
 		events = append(events, v.event(CheckFailed, s, c, fmt.Sprintf("%s: %s (retry %d of %d follows)", v.who(s), r.Text, c.retries, c.spec.Retry)))

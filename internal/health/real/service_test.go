@@ -203,6 +203,7 @@ func TestSeveralCheckers(t *testing.T) {
 		{second, bad, "check failed: real server 10.0.0.1:80 of 10.0.0.100:80/TCP, which is down already: broken"},
 		{x.checks[0], good, "check recovered: real server 10.0.0.1:80 of 10.0.0.100:80/TCP, which is down still: fine"},
 		{second, checks.RealResult{Local: true, Text: "no descriptors"}, "check failed: the check of real server 10.0.0.1:80 of 10.0.0.100:80/TCP could not be made: no descriptors"},
+		{second, checks.RealResult{Local: true, Text: "no descriptors"}, ""}, // told once
 		{second, good, "server up: real server 10.0.0.1:80 of 10.0.0.100:80/TCP is up: fine"},
 	} {
 		if got, _, _ := strings.Cut(hear(step.c, step.r), "\nquorum"); got != step.want {
