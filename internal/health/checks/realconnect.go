@@ -129,7 +129,8 @@ func (r *reach) unreached(start time.Time, what string, to fmt.Stringer, err err
 	return res
 }
 
-// isLocal says that the failure is this machine's own. An unreachable network
+// isLocal says that the failure is this machine's own. A network that cannot be
+// reached, or that a packet filter here forbids (EPERM),
 // counts against the server, as with keepalived.
 func isLocal(err error) bool {
 	var e syscall.Errno
@@ -138,7 +139,7 @@ func isLocal(err error) bool {
 	}
 	switch e {
 	case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL, syscall.EADDRINUSE,
-		syscall.ENODEV, syscall.EPERM, syscall.EAGAIN, syscall.EAFNOSUPPORT:
+		syscall.ENODEV, syscall.EAFNOSUPPORT:
 		return true
 	}
 	return false
