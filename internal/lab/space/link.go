@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"strings"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -155,39 +154,6 @@ func Swallow(space, port string, on bool) error {
 		_, err := request.Execute(unix.NETLINK_ROUTE, 0)
 		return err
 	})
-}
-
-// Addresses lists the IPv4 addresses of a namespace's interfaces, loopback
-// left out.
-func Addresses(space string) (list []netip.Addr, err error) {
-	err = In(space, func() error {
-		all, err := netlink.AddrList(nil, netlink.FAMILY_V4)
-		if err != nil {
-			return err
-		}
-		for _, a := range all {
-			if ip, ok := netip.AddrFromSlice(a.IP); ok && !ip.Unmap().IsLoopback() {
-				list = append(list, ip.Unmap())
-			}
-		}
-		return nil
-	})
-	return list, err
-}
-
-// Strays lists interfaces of the present namespace whose names begin with prefix.
-func Strays(prefix string) ([]string, error) {
-	all, err := netlink.LinkList()
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, l := range all {
-		if strings.HasPrefix(l.Attrs().Name, prefix) {
-			names = append(names, l.Attrs().Name)
-		}
-	}
-	return names, nil
 }
 
 // Unplug removes an interface, and with it the other end of its cable. One

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -128,15 +127,4 @@ func In(name string, f func() error) error {
 		}
 		return f()
 	})
-}
-
-// Gone waits until no interface with that name is here any more: the kernel
-// takes namespaces apart a moment after their last user.
-func Gone(present func() bool, within time.Duration) bool {
-	for end := time.Now().Add(within); present(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			return false
-		}
-	}
-	return true
 }
