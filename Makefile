@@ -37,9 +37,10 @@ demo: build ## live, on loopback, without root and without configuration
 bench: peers build ## side by side with HAProxy and nginx
 	$(GO) run ./bench $(ARGS)
 
-docs: ## docs/haproxy.md from the keyword tables
-	$(GO) run ./cmd/evenkeel keywords haproxy --markdown > docs/haproxy.md.new
-	mv docs/haproxy.md.new docs/haproxy.md
+docs: ## docs/haproxy.md and docs/keepalived.md from the keyword tables
+	for d in haproxy keepalived; do \
+		$(GO) run ./cmd/evenkeel keywords $$d --markdown > docs/$$d.md.new && mv docs/$$d.md.new docs/$$d.md || exit 1; \
+	done
 
 clean: ## what was built
 	rm -rf bin

@@ -8,7 +8,9 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"evenkeel/internal/dialect"
 	"evenkeel/internal/dialect/haproxy"
+	"evenkeel/internal/dialect/keepalived"
 	"evenkeel/internal/rule"
 )
 
@@ -18,9 +20,48 @@ type keywordTable struct {
 	rows  [][]string // name and arguments, where or what, help
 }
 
-func keywordTables() []keywordTable {
-	lines := keywordTable{title: "Configuration lines"}
-	for _, k := range haproxy.Keywords() {
+// keywordPages are the languages that have a page of keywords.
+var keywordPages = map[string]struct {
+	title  string
+	tables func() []keywordTable
+}{
+	"haproxy":    {"HAProxy keywords", keywordTables},
+	"keepalived": {"keepalived keywords", keepalivedTables},
+}
+
+// keepalivedTables has a table for each kind of block.
+func keepalivedTables() []keywordTable {
+	var titles []string
+	lists := map[string][]dialect.Keyword{}
+	for _, k := range keepalived.Keywords() {
+		sections := k.Sections
+		if len(sections) == 0 {
+			sections = []string{"everywhere"}
+		}
+		for _, s := range sections {
+			if lists[s] == nil {
+				titles = append(titles, s)
+			}
+			lists[s] = append(lists[s], k)
+		}
+	}
+	var tables []keywordTable
+	for _, s := range titles {
+		t := lineTable("In "+s, lists[s])
+		if s == "everywhere" || s == "the outermost level" {
+			t.title = strings.ToUpper(s[:1]) + s[1:]
+		}
+		tables = append(tables, t)
+	}
+	for _, t := range tables {
+		slices.SortStableFunc(t.rows, func(a, b []string) int { return cmp.Compare(a[0], b[0]) })
+	}
+	return tables
+}
+
+func lineTable(title string, keywords []dialect.Keyword) keywordTable {
+	lines := keywordTable{title: title}
+	for _, k := range keywords {
 		help := k.Help
 		if k.Cure != "" {
 			help = strings.TrimSpace(help + " (" + k.Status + ": " + k.Cure + ")")
@@ -29,6 +70,11 @@ func keywordTables() []keywordTable {
 		}
 		lines.rows = append(lines.rows, []string{strings.TrimSpace(k.Name + " " + k.Args), strings.Join(k.Sections, ", "), help})
 	}
+	return lines
+}
+
+func keywordTables() []keywordTable {
+	lines := lineTable("Configuration lines", haproxy.Keywords())
 	tables := []keywordTable{lines}
 	for _, t := range []struct {
 		title string
@@ -49,12 +95,14 @@ func keywordTables() []keywordTable {
 	return tables
 }
 
-func printKeywords(w io.Writer, markdown bool) {
+// printKeywords lists one language; it must be one of keywordPages.
+func printKeywords(w io.Writer, language string, markdown bool) {
+	page := keywordPages[language]
 	if markdown {
-		fmt.Fprintf(w, "# HAProxy keywords\n\nMade by `evenkeel keywords haproxy --markdown` from the tables that the parser uses.\n")
+		fmt.Fprintf(w, "# %s\n\nMade by `evenkeel keywords %s --markdown` from the tables that the parser uses.\n", page.title, language)
 	}
 	cell := func(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
-	for _, t := range keywordTables() {
+	for _, t := range page.tables() {
 		if markdown {
 			fmt.Fprintf(w, "\n## %s\n\n| keyword | where, or type | what it does |\n| --- | --- | --- |\n", t.title)
 			for _, r := range t.rows {

@@ -12,9 +12,17 @@ import (
 
 const root = "../.."
 
-// The page of keywords is what the program prints.
+// The pages of keywords are what the program prints.
 func TestKeywordsPage(t *testing.T) {
-	cmd := exec.Command("go", "run", "./cmd/evenkeel", "keywords", "haproxy", "--markdown")
+	for _, dialect := range []string{"haproxy", "keepalived"} {
+		t.Run(dialect, func(t *testing.T) { keywordsPage(t, dialect) })
+	}
+}
+
+func keywordsPage(t *testing.T, dialect string) {
+	t.Helper()
+	page := "docs/" + dialect + ".md"
+	cmd := exec.Command("go", "run", "./cmd/evenkeel", "keywords", dialect, "--markdown")
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	cmd.Stderr = os.Stderr
@@ -22,7 +30,7 @@ func TestKeywordsPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kept := read(t, "docs/haproxy.md")
+	kept := read(t, page)
 	if string(made) == kept {
 		return
 	}
@@ -36,7 +44,7 @@ func TestKeywordsPage(t *testing.T) {
 			b = now[i]
 		}
 		if a != b {
-			t.Fatalf("docs/haproxy.md is not what the tables say (make docs): line %d is\n%s\nand should be\n%s", i+1, a, b)
+			t.Fatalf("%s is not what the tables say (make docs): line %d is\n%s\nand should be\n%s", page, i+1, a, b)
 		}
 	}
 }

@@ -169,6 +169,11 @@ func (p *parser) completeTracks() {
 				p.ownerWeights(i, list)
 			}
 		}
+		for _, t := range i.TrackInterfaces {
+			if t.Name == i.Interface && (t.Weight == nil || *t.Weight == 0) {
+				p.noticef(t.Pos, "take the line out", "instance '%s' runs on '%s', which is watched anyway", i.Name, t.Name)
+			}
+		}
 	}
 	for _, g := range p.f.SyncGroups {
 		for _, list := range groupLists(g) {
