@@ -78,6 +78,12 @@ var rules = []importRule{
 	{of: "internal/failover/...", only: []string{"internal/alert", "internal/bfd", "internal/command", "internal/failover/...", "internal/keeper/lease", "internal/metrics", "internal/model", "internal/netconf", "internal/track", "internal/vrrp", "internal/wire/..."},
 		never: []string{"net/http"},
 		why:   "the failover process stands on VRRP, the host's network and trackers; it knows no traffic and no dialect"},
+	{of: "internal/l4/director", only: []string{"internal/alert", "internal/command", "internal/health/real", "internal/health/checks", "internal/l4", "internal/model"}, never: []string{"net/http"},
+		why: "it turns configuration and check results into a desired state; the data plane is behind l4.Plane"},
+	{of: "internal/l4/ipvsadm", only: nil, never: []string{"net/http", "os", "syscall"},
+		why: "a command line and tables: pure"},
+	{of: "internal/l4/...", only: []string{"internal/keyhash", "internal/l4/...", "internal/wire/neighbor"}, never: []string{"net/http"},
+		why: "data planes forward what they are told and know no configuration"},
 	{of: "internal/lab/...", only: []string{"internal/lab/...", "internal/wire/neighbor"},
 		why: "the lab runs programs from outside, as a user would, and looks at packets"},
 
@@ -125,11 +131,14 @@ var allowedModules = []string{
 	// The kernel's interfaces that package syscall does not have.
 	"golang.org/x/sys/unix",
 	// Messages of rtnetlink for what is rare; what is hot is built by hand.
-	"github.com/vishvananda/netlink", "github.com/vishvananda/netlink/nl",
+	"github.com/vishvananda/netlink", "github.com/vishvananda/netlink/nl", "github.com/vishvananda/netns",
 	// DNS messages of DNS_CHECK.
 	"golang.org/x/net/dns/dnsmessage",
 	// Filters of raw sockets.
 	"golang.org/x/net/bpf",
+	// Loading of programs into the kernel.
+	"github.com/cilium/ebpf", "github.com/cilium/ebpf/asm", "github.com/cilium/ebpf/btf", "github.com/cilium/ebpf/features",
+	"github.com/cilium/ebpf/link", "github.com/cilium/ebpf/rlimit", "github.com/cilium/ebpf/ringbuf",
 	// The text format of /metrics.
 	"github.com/prometheus/client_golang/prometheus", "github.com/prometheus/client_golang/prometheus/promhttp",
 	"github.com/prometheus/client_golang/prometheus/collectors",
