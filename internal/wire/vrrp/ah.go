@@ -75,9 +75,6 @@ func stripAH(a *Advert, payload []byte, h *Header, expect *Expect) ([]byte, erro
 	multicast := h.Destination.IsMulticast()
 	right := icv(payload, h, &expect.Key, multicast)
 	if !equal(right[:ahICVLen], payload[ahICV:ahLen]) {
-		if !multicast {
-			return nil, ErrAuthData
-		}
 		right = icv(payload, h, &expect.Key, false)
 		if !equal(right[:ahICVLen], payload[ahICV:ahLen]) {
 			return nil, ErrAuthData

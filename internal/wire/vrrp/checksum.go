@@ -8,14 +8,12 @@ import (
 // groupV4 is the multicast group of VRRP over IPv4 (RFC 9568 5.1.1.2).
 var groupV4 = netip.AddrFrom4([4]byte{224, 0, 0, 18})
 
-// sum adds b to a one's complement sum that is folded at the end (RFC 1071).
+// sum adds b, of even length, to a one's complement sum that is folded at the
+// end (RFC 1071).
 func sum(acc uint32, b []byte) uint32 {
 	for len(b) >= 2 {
 		acc += uint32(binary.BigEndian.Uint16(b))
 		b = b[2:]
-	}
-	if len(b) == 1 {
-		acc += uint32(b[0]) << 8
 	}
 	return acc
 }
@@ -30,15 +28,9 @@ func fold(acc uint32) uint16 {
 }
 
 // pseudo is the sum of the pseudo-header (RFC 9568 5.2.8: RFC 8200 8.1 for IPv6,
-// and its counterpart for IPv4).
+// and its counterpart for IPv4). The prefix of a mapped IPv4 address adds 0xffff,
+// which is 0 in one's complement, so that one form does for both.
 func pseudo(h *Header, destination netip.Addr, length int) uint32 {
-	var acc uint32
-	if h.Source.Is4() {
-		source, destination := h.Source.As4(), destination.As4()
-		acc = sum(sum(acc, source[:]), destination[:])
-	} else {
-		source, destination := h.Source.As16(), destination.As16()
-		acc = sum(sum(acc, source[:]), destination[:])
-	}
-	return acc + ProtocolVRRP + uint32(length)
+	from, to := h.Source.As16(), destination.As16()
+	return sum(sum(0, from[:]), to[:]) + ProtocolVRRP + uint32(length)
 }

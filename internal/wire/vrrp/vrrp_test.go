@@ -238,7 +238,7 @@ func TestRefused(t *testing.T) {
 		{"PASS where none is expected", 2, AuthPass, func(p []byte, h *Header, e *Expect) []byte { e.Auth = AuthNone; return p }, ErrAuthType},
 		{"none where PASS is expected", 2, AuthNone, func(p []byte, h *Header, e *Expect) []byte { e.Auth = AuthPass; return p }, ErrAuthType},
 		{"none where AH is expected", 2, AuthNone, func(p []byte, h *Header, e *Expect) []byte { e.Auth = AuthAH; return p }, ErrAuthType},
-		{"AH where PASS is expected", 2, AuthAH, func(p []byte, h *Header, e *Expect) []byte { e.Auth = AuthPass; return p }, ErrAuthType},
+		{"AH where PASS is expected", 2, AuthAH, func(p []byte, h *Header, e *Expect) []byte { e.Auth = AuthPass; e.Key[0]++; return p }, ErrAuthType},
 		{"type AH without its header", 2, AuthAH, func(p []byte, h *Header, e *Expect) []byte { h.Protocol = ProtocolVRRP; return p[24:] }, ErrAuthType},
 		{"unknown authentication", 2, AuthNone, func(p []byte, h *Header, e *Expect) []byte { p[4] = 3; reSumV2(p); e.AnyAuth = true; return p }, ErrAuthType},
 		{"wrong password", 2, AuthPass, func(p []byte, h *Header, e *Expect) []byte { e.Key[7]++; return p }, ErrAuthData},
