@@ -30,7 +30,7 @@ type row struct {
 	Duplicate, Takeover   string
 	Lost                  string
 	Bar                   template.HTML
-	Bad, Better           bool
+	Away, Still, Better   bool
 	Why                   string
 }
 
@@ -65,9 +65,15 @@ func Page(out io.Writer, r *lab.Results) error {
 			won[who]++
 		}
 		view := drawing{Name: pr.name, Help: pr.help}
+		length := time.Second
+		for _, d := range pr.drills {
+			if one, _, ok := worst(d); ok {
+				length = max(length, one.Length)
+			}
+		}
 		for i, d := range pr.drills {
 			p.Rows = append(p.Rows, overview(d, i == 0, len(pr.drills), who == d.Software, why, longest))
-			if t, ok := drawTimeline(d, r); ok {
+			if t, ok := drawTimeline(d, r, length); ok {
 				view.Timelines = append(view.Timelines, t)
 			}
 		}
@@ -97,7 +103,7 @@ func overview(d lab.Drill, first bool, lines int, better bool, why string, longe
 	out.Outage, out.Most, out.Back = Short(s.Median), outage(s.Max, s.Open), Short(s.Back)
 	out.Duplicate, out.Takeover = duplicate(s), takeover(s)
 	out.Lost = fmt.Sprintf("%d of %d", s.Lost, s.Lost+s.Answered)
-	out.Bad, out.Better = s.Still || s.Open, better
+	out.Away, out.Still, out.Better = s.Open, s.Still, better
 	if better {
 		out.Why = why
 	}
@@ -107,7 +113,7 @@ func overview(d lab.Drill, first bool, lines int, better bool, why string, longe
 
 // bar shows outage and duplicate owners on the page's one scale.
 func bar(s lab.Summary, longest time.Duration) string {
-	const width, height = 180.0, 16.0
+	const width, height = 140.0, 16.0
 	scale := func(d time.Duration) float64 { return width * float64(d) / float64(longest) }
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg width="%g" height="%g" role="img" aria-label="outage %s, two owners %s">`, width, height, Short(s.Median), duplicate(s))
@@ -145,7 +151,7 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 th { text-align: right; font-weight: 600; color: var(--soft); font-size: 12.5px; padding: 4px 8px; white-space: nowrap; }
 td { text-align: right; padding: 4px 8px; white-space: nowrap; } td:first-child, th:first-child, .left { text-align: left; }
 tr.first td { border-top: 1px solid var(--line); }
-td.drill { font-weight: 600; vertical-align: top; padding-top: 6px; } tr.bad td.figure { color: var(--bad); } tr.better td.who { color: var(--good); font-weight: 600; }
+td.drill { font-weight: 600; vertical-align: top; padding-top: 6px; } td.bad { color: var(--bad); font-weight: 600; } tr.better td.who { color: var(--good); font-weight: 600; }
 .why { color: var(--good); font-size: 12.5px; }
 svg { display: block; } svg text { font: 12px system-ui, sans-serif; fill: var(--ink); } svg .small { font-size: 11px; fill: var(--soft); } svg .name { font-weight: 600; font-size: 13px; }
 .track { fill: var(--ground); } .gap { fill: var(--bad); } .most { fill: var(--bad); opacity: .35; } .two { fill: var(--two); }
@@ -166,7 +172,7 @@ svg { display: block; } svg text { font: 12px system-ui, sans-serif; fill: var(-
 {{with .Verdict}}<p>{{.}}</p>{{end}}
 <div class="card"><table>
 <tr><th>failure</th><th class="left">software</th><th>outage</th><th>at most</th><th>back</th><th>two owners</th><th>takeover</th><th>requests lost</th><th class="left">outage, two owners</th><th></th></tr>
-{{range .Rows}}<tr class="{{if .First}}first{{end}}{{if .Bad}} bad{{end}}{{if .Better}} better{{end}}">{{if .First}}<td class="drill" rowspan="{{.Lines}}" title="{{.Help}}">{{.Drill}}</td>{{end}}<td class="left who">{{.Software}}</td>{{if .Skipped}}<td class="left soft" colspan="8">{{.Skipped}}</td>{{else}}<td class="figure">{{.Outage}}</td><td class="figure">{{.Most}}</td><td>{{.Back}}</td><td class="figure">{{.Duplicate}}</td><td>{{.Takeover}}</td><td>{{.Lost}}</td><td class="left">{{.Bar}}</td><td class="left why">{{.Why}}</td>{{end}}</tr>
+{{range .Rows}}<tr class="{{if .First}}first{{end}}{{if .Better}} better{{end}}">{{if .First}}<td class="drill" rowspan="{{.Lines}}" title="{{.Help}}">{{.Drill}}</td>{{end}}<td class="left who">{{.Software}}</td>{{if .Skipped}}<td class="left soft" colspan="8">{{.Skipped}}</td>{{else}}<td>{{.Outage}}</td><td{{if .Away}} class="bad"{{end}}>{{.Most}}</td><td>{{.Back}}</td><td{{if .Still}} class="bad"{{end}}>{{.Duplicate}}</td><td>{{.Takeover}}</td><td>{{.Lost}}</td><td class="left">{{.Bar}}</td><td class="left why">{{.Why}}</td>{{end}}</tr>
 {{end}}</table>
 <p class="soft">outage: the longest time without an echo answer (median; at most: the longest of all runs) · back: the same when things were put right · two owners: how long two nodes answered for one address · takeover: until another node answered</p></div>
 

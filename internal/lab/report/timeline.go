@@ -43,7 +43,9 @@ func weight(r lab.Run) []time.Duration {
 	return []time.Duration{r.Failure.Outage, r.Failure.Duplicate, time.Duration(r.Failure.Lost)}
 }
 
-func drawTimeline(d lab.Drill, r *lab.Results) (timeline, bool) {
+// drawTimeline draws a drill's worst run on a scale of that length, which is
+// the same for all kinds of software.
+func drawTimeline(d lab.Drill, r *lab.Results, length time.Duration) (timeline, bool) {
 	one, number, ok := worst(d)
 	if !ok {
 		return timeline{}, false
@@ -52,7 +54,7 @@ func drawTimeline(d lab.Drill, r *lab.Results) (timeline, bool) {
 	if len(d.Runs) > 1 {
 		caption = fmt.Sprintf("run %d: %s", number, caption)
 	}
-	return timeline{Software: string(d.Software), Caption: caption, Notes: notes(d), SVG: template.HTML(draw(one, r.Layout.Directors))}, true
+	return timeline{Software: string(d.Software), Caption: caption, Notes: notes(d), SVG: template.HTML(draw(one, r.Layout.Directors, length))}, true
 }
 
 // lane is one director's line for one address.
@@ -93,9 +95,9 @@ func (c *canvas) x(at time.Duration) float64 {
 // width is never so small that nothing is seen.
 func (c *canvas) width(s lab.Stretch) float64 { return max(c.x(s.To)-c.x(s.From), 1.5) }
 
-func draw(r lab.Run, directors []lab.Spot) string {
+func draw(r lab.Run, directors []lab.Spot, length time.Duration) string {
 	list := lanes(r, directors)
-	c := &canvas{from: -300 * time.Millisecond, to: max(r.Length, time.Second)}
+	c := &canvas{from: -300 * time.Millisecond, to: length}
 	bottom := timeTop + laneStep*float64(len(list))
 	c.height = bottom + 22 + 34
 	fmt.Fprintf(c, `<svg viewBox="0 0 %g %g" width="100%%" role="img" aria-label="timeline">`, timeWidth, c.height)
@@ -141,7 +143,7 @@ func (c *canvas) ticks(at []time.Duration, y float64) {
 	last := -1.0
 	var path strings.Builder
 	for _, t := range at {
-		if x := c.x(t); x-last >= 1 {
+		if x := c.x(t); t >= c.from && x-last >= 1 {
 			fmt.Fprintf(&path, "M%.0f %gv12", x, y)
 			last = x
 		}
