@@ -154,6 +154,18 @@ type directorLearnedHop struct {
 	Zero    uint32
 }
 
+type directorLedger struct {
+	_        structs.HostLayout
+	Addr     [4]uint32
+	Port     uint16
+	PortLast uint16
+	Protocol uint8
+	Family   uint8
+	Used     uint16
+	Mark     uint32
+	Zero     uint32
+}
+
 type directorRangeKey struct {
 	_        structs.HostLayout
 	Prefix   uint32
@@ -210,6 +222,7 @@ const (
 	directorMapFragments     = "fragments"
 	directorMapHops          = "hops"
 	directorMapLearnedHops   = "learned_hops"
+	directorMapLedgers       = "ledgers"
 	directorMapRanges        = "ranges"
 	directorMapScratches     = "scratches"
 	directorMapServiceStates = "service_states"
@@ -277,6 +290,7 @@ type directorMapSpecs struct {
 	Fragments     *ebpf.MapSpec `ebpf:"fragments"`
 	Hops          *ebpf.MapSpec `ebpf:"hops"`
 	LearnedHops   *ebpf.MapSpec `ebpf:"learned_hops"`
+	Ledgers       *ebpf.MapSpec `ebpf:"ledgers"`
 	Ranges        *ebpf.MapSpec `ebpf:"ranges"`
 	Scratches     *ebpf.MapSpec `ebpf:"scratches"`
 	ServiceStates *ebpf.MapSpec `ebpf:"service_states"`
@@ -320,6 +334,7 @@ type directorMaps struct {
 	Fragments     *ebpf.Map `ebpf:"fragments"`
 	Hops          *ebpf.Map `ebpf:"hops"`
 	LearnedHops   *ebpf.Map `ebpf:"learned_hops"`
+	Ledgers       *ebpf.Map `ebpf:"ledgers"`
 	Ranges        *ebpf.Map `ebpf:"ranges"`
 	Scratches     *ebpf.Map `ebpf:"scratches"`
 	ServiceStates *ebpf.Map `ebpf:"service_states"`
@@ -339,6 +354,7 @@ func (m *directorMaps) Close() error {
 		m.Fragments,
 		m.Hops,
 		m.LearnedHops,
+		m.Ledgers,
 		m.Ranges,
 		m.Scratches,
 		m.ServiceStates,

@@ -76,6 +76,16 @@ struct service {
 	__u32 zero;
 };
 
+/* Which service has a number: for a process that takes the maps over. */
+struct ledger {
+	__be32 addr[4];
+	__u16 port, port_last; /* in host order */
+	__u8 protocol, family;
+	__u16 used;
+	__u32 mark;
+	__u32 zero;
+};
+
 struct service_state {
 	__u32 turn; /* of rr and wrr */
 	__u32 syn_second;

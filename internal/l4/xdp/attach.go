@@ -1,0 +1,183 @@
+package xdp
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// filterName and filterPriority tell our clsact filters from others'.
+const (
+	filterName     = "evenkeel"
+	filterPriority = 49000
+)
+
+// attachment is the director on one interface: a link, or a clsact filter.
+type attachment struct {
+	name   string
+	link   link.Link
+	filter *netlink.BpfFilter
+}
+
+// attach puts the director on the interfaces. On those where an earlier
+// process left it, the program is exchanged: no packet passes without one.
+func (p *Plane) attach() error {
+	names, err := interfaces(p.opts.Interfaces)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		a, err := p.attachTo(name)
+		if err != nil {
+			return fmt.Errorf("attach to %s: %w", name, err)
+		}
+		p.attached = append(p.attached, a)
+	}
+	return nil
+}
+
+// interfaces are those that are named, or all of Ethernet.
+func interfaces(names []string) ([]string, error) {
+	if len(names) > 0 {
+		return names, nil
+	}
+	links, err := netlink.LinkList()
+	if err != nil {
+		return nil, fmt.Errorf("interfaces: %w", err)
+	}
+	for _, l := range links {
+		// A bridge's or bond's ports hand their packets to it.
+		if a := l.Attrs(); a.EncapType == "ether" && a.MasterIndex == 0 {
+			names = append(names, a.Name)
+		}
+	}
+	if len(names) == 0 {
+		return nil, errors.New("this host has no Ethernet interface")
+	}
+	return names, nil
+}
+
+func (p *Plane) attachTo(name string) (*attachment, error) {
+	l, err := netlink.LinkByName(name)
+	if err != nil {
+		return nil, err
+	}
+	mode := p.opts.Mode
+	if mode == Auto || mode == TCX {
+		a, err := p.attachTCX(l)
+		if err == nil || mode == TCX || !errors.Is(err, ebpf.ErrNotSupported) {
+			return a, err
+		}
+		mode = Clsact
+	}
+	if mode == Clsact {
+		return p.attachClsact(l)
+	}
+	return nil, fmt.Errorf("there is no mode %q", mode)
+}
+
+func (p *Plane) attachTCX(l netlink.Link) (*attachment, error) {
+	return p.keepLink(l, "tcx", func() (link.Link, error) {
+		return link.AttachTCX(link.TCXOptions{Interface: l.Attrs().Index, Program: p.prog, Attach: ebpf.AttachTCXIngress})
+	})
+}
+
+// keepLink takes a pinned link over, or makes one and pins it where that is
+// wanted.
+func (p *Plane) keepLink(l netlink.Link, kind string, make func() (link.Link, error)) (*attachment, error) {
+	a := &attachment{name: l.Attrs().Name}
+	path := ""
+	if p.opts.Pin != "" {
+		path = filepath.Join(p.opts.Pin, "links", kind+"-"+strconv.Itoa(l.Attrs().Index))
+		old, err := link.LoadPinnedLink(path, nil)
+		if err == nil {
+			if err = old.Update(p.prog); err == nil {
+				a.link = old
+				return a, nil
+			}
+			// Its interface is gone, and another has the number now.
+			old.Close()
+			os.Remove(path)
+		} else if !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
+	}
+	made, err := make()
+	if err != nil {
+		return nil, err
+	}
+	a.link = made
+	if path != "" {
+		if err := made.Pin(path); err != nil {
+			made.Close()
+			return nil, err
+		}
+	}
+	return a, nil
+}
+
+func (p *Plane) attachClsact(l netlink.Link) (*attachment, error) {
+	qdisc := &netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{
+		LinkIndex: l.Attrs().Index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT,
+	}}
+	if err := netlink.QdiscAdd(qdisc); err != nil && !errors.Is(err, os.ErrExist) {
+		return nil, fmt.Errorf("qdisc clsact: %w", err)
+	}
+	filter := &netlink.BpfFilter{
+		FilterAttrs: netlink.FilterAttrs{
+			LinkIndex: l.Attrs().Index, Parent: netlink.HANDLE_MIN_INGRESS, Handle: 1,
+			Protocol: unix.ETH_P_ALL, Priority: filterPriority,
+		},
+		Fd: p.prog.FD(), Name: filterName, DirectAction: true,
+	}
+	if err := netlink.FilterReplace(filter); err != nil {
+		return nil, fmt.Errorf("filter: %w", err)
+	}
+	return &attachment{name: l.Attrs().Name, filter: filter}, nil
+}
+
+// close detaches, unless it is kept.
+func (a *attachment) close(keep bool) error {
+	if a.link != nil {
+		return a.link.Close()
+	}
+	if keep {
+		return nil
+	}
+	if err := netlink.FilterDel(a.filter); err != nil && !errors.Is(err, unix.ENODEV) && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("%s: remove the filter: %w", a.name, err)
+	}
+	return nil
+}
+
+// detachAll unpins the links in a directory, and removes filters of ours that
+// are on this host's interfaces.
+func detachAll(directory string) error {
+	var errs []error
+	if err := os.RemoveAll(directory); err != nil {
+		errs = append(errs, err)
+	}
+	links, err := netlink.LinkList()
+	if err != nil {
+		return errors.Join(append(errs, err)...)
+	}
+	for _, l := range links {
+		filters, err := netlink.FilterList(l, netlink.HANDLE_MIN_INGRESS)
+		if err != nil {
+			continue
+		}
+		for _, f := range filters {
+			if b, ok := f.(*netlink.BpfFilter); ok && b.Priority == filterPriority {
+				errs = append(errs, netlink.FilterDel(f))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,253 @@
+package xdp
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"evenkeel/internal/l4"
+)
+
+// conversation is how the servers of these tests talk TCP: the client sends
+// "N\n" and N bytes; the server answers its name, a newline and the same bytes.
+func serveTCP(l net.Listener, name string) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer c.Close()
+			var n int
+			if _, err := fmt.Fscanf(c, "%d\n", &n); err != nil {
+				return
+			}
+			data := make([]byte, n)
+			if _, err := io.ReadFull(c, data); err != nil {
+				return
+			}
+			fmt.Fprintln(c, name)
+			c.Write(data)
+			io.Copy(io.Discard, c)
+		}()
+	}
+}
+
+func serveUDP(c net.PacketConn, name string) {
+	buffer := make([]byte, 65536)
+	for {
+		n, from, err := c.ReadFrom(buffer)
+		if err != nil {
+			return
+		}
+		c.WriteTo(append([]byte(name+"\n"), buffer[:n]...), from)
+	}
+}
+
+// servers starts both servers on port 80, answering from the address that was
+// asked.
+func (l *lan) servers(addresses func(n int) []string) {
+	for n := 1; n <= 2; n++ {
+		name := fmt.Sprintf("s%d", n)
+		l.in(name, func() {
+			for _, a := range addresses(n) {
+				tcp, err := net.Listen("tcp", net.JoinHostPort(a, "80"))
+				if err != nil {
+					l.t.Fatal(err)
+				}
+				udp, err := net.ListenPacket("udp", net.JoinHostPort(a, "80"))
+				if err != nil {
+					l.t.Fatal(err)
+				}
+				l.t.Cleanup(func() { tcp.Close(); udp.Close() })
+				go serveTCP(tcp, name)
+				go serveUDP(udp, name)
+			}
+		})
+	}
+}
+
+// dial opens a connection from the client.
+func (l *lan) dial(network, address string) (c net.Conn, err error) {
+	l.in("c", func() {
+		c, err = net.DialTimeout(network, address, 3*time.Second)
+	})
+	return c, err
+}
+
+// ask talks with whoever answers at an address and gives its name.
+func (l *lan) ask(network, address string, size int) (string, error) {
+	c, err := l.dial(network, address)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	return talk(c, network, size)
+}
+
+func talk(c net.Conn, network string, size int) (string, error) {
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	data := bytes.Repeat([]byte("keel"), size/4)
+	if network == "udp" {
+		c.SetDeadline(time.Now().Add(2 * time.Second))
+		if _, err := c.Write(data); err != nil {
+			return "", err
+		}
+		buffer := make([]byte, 65536)
+		n, err := c.Read(buffer)
+		if err != nil {
+			return "", err
+		}
+		name, rest, _ := strings.Cut(string(buffer[:n]), "\n")
+		if rest != string(data) {
+			return name, fmt.Errorf("%d bytes came back of %d", len(rest), len(data))
+		}
+		return name, nil
+	}
+	var sending sync.WaitGroup
+	sending.Add(1)
+	go func() {
+		defer sending.Done()
+		fmt.Fprintf(c, "%d\n", len(data))
+		c.Write(data)
+	}()
+	defer sending.Wait()
+	answer := make([]byte, 3+len(data))
+	if _, err := io.ReadFull(c, answer); err != nil {
+		return "", err
+	}
+	if !bytes.Equal(answer[3:], data) {
+		return string(answer[:2]), fmt.Errorf("other bytes came back")
+	}
+	return string(answer[:2]), nil
+}
+
+// director opens a plane in the director's namespace.
+func (l *lan) director(o Options) *Plane {
+	l.t.Helper()
+	var p *Plane
+	var err error
+	l.in("d", func() { p, err = Open(o) })
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.t.Cleanup(func() { p.Close() })
+	return p
+}
+
+func (l *lan) set(p *Plane, c l4.Config) {
+	l.t.Helper()
+	l.in("d", func() {
+		if err := p.Set(c); err != nil {
+			l.t.Fatal(err)
+		}
+	})
+}
+
+// vip is the virtual address of a family.
+func vip(v6 bool) string {
+	if v6 {
+		return vip6
+	}
+	return vip4
+}
+
+// both is a service of the two servers.
+func both(method l4.Method, protocol l4.Protocol, v6 bool) l4.Service {
+	s := l4.Service{Key: l4.Key{Addr: netip.MustParseAddr(vip(v6)), Protocol: protocol, Port: 80}, Scheduler: "rr"}
+	for n := 1; n <= 2; n++ {
+		s.Servers = append(s.Servers, l4.Server{Addr: netip.MustParseAddr(serverIP(n, v6)), Port: 80, Weight: 1, Method: method})
+	}
+	return s
+}
+
+func everything(method l4.Method) l4.Config {
+	var c l4.Config
+	for _, v6 := range []bool{false, true} {
+		c.Services = append(c.Services, both(method, l4.TCP, v6), both(method, l4.UDP, v6))
+	}
+	return c
+}
+
+// eachKind runs a function for TCP and UDP over IPv4 and IPv6.
+func eachKind(t *testing.T, f func(t *testing.T, network string, v6 bool)) {
+	for _, v6 := range []bool{false, true} {
+		for _, network := range []string{"tcp", "udp"} {
+			name := network + "4"
+			if v6 {
+				name = network + "6"
+			}
+			t.Run(name, func(t *testing.T) { f(t, network, v6) })
+		}
+	}
+}
+
+// turns talks n times and counts who answered.
+func (l *lan) turns(t *testing.T, network, address string, n, size int) map[string]int {
+	t.Helper()
+	count := make(map[string]int)
+	for range n {
+		name, err := l.ask(network, address, size)
+		if err != nil {
+			t.Fatalf("%s %s: %v", network, address, err)
+		}
+		count[name]++
+	}
+	return count
+}
+
+// through holds a method to what every method must do.
+func through(t *testing.T, l *lan, p *Plane) {
+	eachKind(t, func(t *testing.T, network string, v6 bool) {
+		address := net.JoinHostPort(vip(v6), "80")
+		if got := l.turns(t, network, address, 6, 400); got["s1"] != 3 || got["s2"] != 3 {
+			t.Errorf("round robin of 6: %v", got)
+		}
+		if network == "tcp" {
+			l.turns(t, network, address, 2, 1<<20)
+		}
+		if network == "udp" {
+			l.turns(t, network, address, 2, 4000) // in fragments
+		}
+	})
+	s, err := p.Stats()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for why := range s.Drops {
+		if why != "malformed" { // router and listener messages of IPv6
+			t.Errorf("drops: %v", s.Drops)
+		}
+	}
+	if t.Failed() {
+		t.Logf("%+v", s)
+	}
+}
+
+func TestNAT(t *testing.T) {
+	l := newLAN(t, "nat")
+	l.throughDirector()
+	l.servers(func(n int) []string { return []string{serverIP(n, false), serverIP(n, true)} })
+	p := l.director(Options{})
+	l.set(p, everything(l4.NAT))
+	through(t, l, p)
+	s, _ := p.Stats()
+	if c := s.Services[0].Counters; c.PacketsOut == 0 || c.BytesOut < 2<<20 || c.BytesIn < 2<<20 || c.Connections != 8 {
+		t.Errorf("counters: %+v", c)
+	}
+}
+
+func TestDR(t *testing.T) {
+	l := newLAN(t, "dr")
+	l.direct()
+	l.servers(func(n int) []string { return []string{vip4, vip6} })
+	p := l.director(Options{})
+	l.set(p, everything(l4.DR))
+	through(t, l, p)
+}
