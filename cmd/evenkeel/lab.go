@@ -32,6 +32,7 @@ func labCommands() []command {
 		{"origin", "", "", labOrigin},
 		{"probe", "", "", labProbe},
 		{"load", "", "", labLoad},
+		{"burn", "", "", func([]string) int { probe.Burn(os.Stdin); return 0 }},
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime"
 
 	"evenkeel/internal/lab"
 	"evenkeel/internal/lab/probe"
@@ -27,6 +28,7 @@ func labDrill(args []string) int {
 	keepJSON := fs.String("save", "", "write results as JSON to this `file`, for lab report")
 	page := fs.String("o", "", "draw the results to this HTML `file`")
 	plain := fs.Bool("plain", false, "lines in place of a screen, as when the output is no terminal")
+	burn := fs.Bool("busy", false, "keep every processor busy all the while")
 	raw := fs.String("records", "", "write everything that the observers saw to this `file`")
 	names, err := interspersed(fs, args)
 	if err != nil {
@@ -40,6 +42,9 @@ func labDrill(args []string) int {
 		return labFail(err)
 	}
 	plan := lab.Plan{Names: names, Repeat: max(*repeat, 1), Load: probe.DefaultLoad, Software: labSoftware(*software, *with)}
+	if *burn {
+		plan.Busy = runtime.NumCPU()
+	}
 	var record func(*lab.Watch)
 	if *raw != "" {
 		f, err := os.Create(*raw)

@@ -39,6 +39,7 @@ type Plan struct {
 	Repeat   int
 	Software []Software // one after the other; what the directors run when empty
 	Load     probe.Load
+	Busy     int // processors that are kept busy all the while
 	Audience Audience
 	// Enter is told of the observers when they run; may be nil.
 	Enter func(w *Watch)
@@ -82,6 +83,9 @@ func (c *Cluster) Drill(ctx context.Context, p Plan) (*Results, error) {
 		return nil, err
 	}
 	defer w.Close()
+	if err := w.Burn(c, p.Busy); err != nil {
+		return nil, err
+	}
 	if p.Enter != nil {
 		p.Enter(w)
 	}
@@ -147,7 +151,7 @@ func choose(names []string) ([]fault, error) {
 
 func (c *Cluster) results(p Plan) *Results {
 	t := c.Topology
-	r := &Results{Lab: t.Name, Description: t.Description, At: time.Now(), Repeat: p.Repeat, Period: probe.Period}
+	r := &Results{Lab: t.Name, Description: t.Description, At: time.Now(), Repeat: p.Repeat, Period: probe.Period, Busy: p.Busy}
 	var uts unix.Utsname
 	if unix.Uname(&uts) == nil {
 		r.Kernel = unix.ByteSliceToString(uts.Release[:])

@@ -15,6 +15,7 @@ type Results struct {
 	At          time.Time
 	Kernel      string
 	Repeat      int
+	Busy        int           `json:",omitempty"` // processors kept busy
 	Period      time.Duration // of the probe
 	Layout      Layout
 	Drills      []Drill

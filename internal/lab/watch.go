@@ -61,6 +61,18 @@ func (c *Cluster) Watch(load probe.Load) (*Watch, error) {
 	return w, nil
 }
 
+// Burn keeps that many processors busy until Close, as a cluster under full
+// load does. The burners stand in the client's namespace, so that `lab down`
+// finds them.
+func (w *Watch) Burn(c *Cluster, processors int) error {
+	for range processors {
+		if err := w.observe(c, []string{"lab", "burn"}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (w *Watch) observe(c *Cluster, args []string) error {
 	o := &observer{cmd: exec.Command(c.program, args...), said: &strings.Builder{}, done: make(chan struct{})}
 	// Its end closes the pipe, also when this process is killed: then the observer goes, too.

@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -61,6 +62,17 @@ func (l Load) Ask(targets []netip.AddrPort, stop io.Reader, out io.Writer) error
 	}
 	done.Wait()
 	return w.flush()
+}
+
+// Burn keeps one processor busy until stop ends.
+func Burn(stop io.Reader) {
+	var ended atomic.Bool
+	go func() {
+		io.Copy(io.Discard, stop)
+		ended.Store(true)
+	}()
+	for !ended.Load() {
+	}
 }
 
 // writer gathers records of many clients.

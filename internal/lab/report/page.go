@@ -52,7 +52,7 @@ var pageTemplate = template.Must(template.New("page").Parse(pageText))
 func Page(out io.Writer, r *lab.Results) error {
 	kinds := software(r)
 	p := page{Title: r.Lab, Description: r.Description, Kinds: kinds, Topology: template.HTML(layout(r.Layout))}
-	p.Facts = fmt.Sprintf("%s · Linux %s · each failure %s · probe every %s", r.At.UTC().Format("2 January 2006, 15:04 UTC"), r.Kernel, times(r.Repeat), Short(r.Period))
+	p.Facts = fmt.Sprintf("%s · Linux %s · each failure %s · probe every %s", r.At.UTC().Format("2 January 2006, 15:04 UTC"), r.Kernel, times(r.Repeat), Short(r.Period)) + busy(r)
 	longest := time.Duration(1)
 	for _, d := range r.Drills {
 		s := d.Summary()

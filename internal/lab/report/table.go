@@ -127,6 +127,14 @@ func Better(r *lab.Results, drills []lab.Drill) (who lab.Software, why string) {
 	return "", ""
 }
 
+// busy tells of burners.
+func busy(r *lab.Results) string {
+	if r.Busy == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %d processors kept busy", r.Busy)
+}
+
 // compared says whether there is something to compare.
 func compared(drills []lab.Drill) bool {
 	return len(drills) == 2 && drills[0].Skipped == "" && drills[1].Skipped == ""
@@ -171,7 +179,7 @@ func Table(out io.Writer, r *lab.Results, c Palette) {
 		}
 	}
 	fmt.Fprintf(out, "\n%soutage: longest time without an echo answer, median and maximum of %d; back: the same when things were put right; probe every %s%s\n",
-		c.Dim, r.Repeat, Short(r.Period), c.Off)
+		c.Dim, r.Repeat, Short(r.Period)+busy(r), c.Off)
 	if len(kinds) == 2 {
 		fmt.Fprintf(out, "%s is better in %d drills, %s in %d; as good as each other in %d\n", kinds[0], won[kinds[0]], kinds[1], won[kinds[1]], won[""])
 	}
