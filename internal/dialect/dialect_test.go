@@ -16,9 +16,10 @@ func TestRender(t *testing.T) {
 		{Pos: model.Pos{File: "g", Line: 1, Col: 1}, Severity: model.Notice, Message: "n"},
 		{Pos: model.Pos{File: "f", Line: 9, Col: 1}, Message: "far"},
 		{Severity: model.Error, Message: "nowhere"},
+		{Pos: model.Pos{File: "f", Line: 1, Col: 1}, Severity: model.Error, Message: "the password is empty", Secret: true},
 	}, files)
 	want := "f:2:6: error: no three\n    \ttwo three\n    \t    ^\n    write four\n" +
-		"f:3:1: warning: w\ng:1:1: notice: n\nf:9:1: notice: far\nerror: nowhere\n"
+		"f:3:1: warning: w\ng:1:1: notice: n\nf:9:1: notice: far\nerror: nowhere\nf:1:1: error: the password is empty\n"
 	if err != nil || b.String() != want {
 		t.Errorf("%v\n%s\nwant\n%s", err, b.String(), want)
 	}

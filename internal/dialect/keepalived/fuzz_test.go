@@ -83,6 +83,9 @@ func hostile() []string {
 		strings.Repeat("{", 100000), strings.Repeat("}", 100000), strings.Repeat("a{", 70000), strings.Repeat("@x ", 50000),
 		"~LST({A,B},{1,2) x\n", "${_RANDOM 5 1}${_RANDOM 1 99999999999}\n", "$A=\\\n", "\"", "'", "x \"\\", "~SEQ(A,$B,3) x\n",
 		strings.Repeat("vrrp_sync_group a {\n", 3000),
+		"vrrp_instance a {\n virtual_ipaddress {\n~SEQ(A,0,255) ~SEQ(B,0,255) 10.0.$A.$B\n",
+		"~SEQ(A,1,30000) vrrp_instance i${A} { interface e",
+		"vrrp_sync_group g {\n group {\n~SEQ(A,1,99999) i${A}\n}\n}\n~SEQ(A,1,9999) vrrp_instance i${A} { interface e }",
 		"include " + strings.Repeat("{a,b}", 3000) + "\n",
 		"router_id " + strings.Repeat("$", 60000) + "\n",
 	}

@@ -178,9 +178,11 @@ func readAddresses(kind addressKind) func(p *parser, n *node) {
 }
 
 func (i *instanceDraft) sameAddress(a *model.IPAddress) *model.IPAddress {
-	for _, x := range slices.Concat(i.Addresses, i.AddressesExcluded) {
-		if x.Prefix.Addr() == a.Prefix.Addr() && x.Device == a.Device {
-			return x
+	for _, list := range [][]*model.IPAddress{i.Addresses, i.AddressesExcluded} {
+		for _, x := range list {
+			if x.Prefix.Addr() == a.Prefix.Addr() && x.Device == a.Device {
+				return x
+			}
 		}
 	}
 	return nil

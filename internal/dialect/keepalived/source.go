@@ -10,7 +10,7 @@ import (
 // Bounds on what a file can make of itself with sequences, parameters and
 // includes: far above any real configuration, far below the host's memory.
 const (
-	maxLines        = 200_000  // lines after expansion
+	maxLines        = 100_000  // lines after expansion
 	maxText         = 16 << 20 // bytes after expansion
 	maxLine         = 64 << 10 // bytes of one line
 	maxSubstitution = 256      // parameters put into one line
@@ -192,6 +192,11 @@ func (s *source) statement(l sourceLine) {
 	}
 	if len(list) > 0 && list[0].Text == "include_check" {
 		s.checks.set(s.p, l, list[1:])
+	}
+	if len(list) > 1 && list[0].Text == "random_seed" {
+		if v, ok := wholeNumber(list[1].Text); ok {
+			s.random = uint64(v)
+		}
 	}
 	// A line with a password, also with a misspelt keyword, is never shown.
 	for _, t := range list {

@@ -235,6 +235,10 @@ func (p *parser) apply(k *keyword, n *node) {
 // with a warning, as keepalived does; a block is too much to leave out.
 func (p *parser) unknown(n *node, in place) {
 	name := n.name()
+	if p.lost > 0 {
+		p.lost++ // nobody would read it: it is not worth looking for a neighbour
+		return
+	}
 	report := p.warnf
 	if n.block {
 		report = p.errorf

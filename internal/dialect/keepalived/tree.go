@@ -94,6 +94,10 @@ func (t *tree) add(l sourceLine, list []token) {
 		for i := range n.words {
 			n.words[i].off -= off
 		}
+		if limit := t.limit(); len(t.at.body) >= limit {
+			t.p.source.stop(n.pos(0), "split it", "%s has more than %d lines", t.where(), limit)
+			return nil
+		}
 		t.at.body = append(t.at.body, n)
 		words = nil
 		return n
@@ -119,6 +123,27 @@ func (t *tree) add(l sourceLine, list []token) {
 	if n := flush(); n != nil {
 		t.last = n
 	}
+}
+
+// Bounds on what one block, and the file itself, may hold: names and addresses
+// are compared with each other.
+const (
+	maxBlocks     = 10_000
+	maxBlockLines = 5_000
+)
+
+func (t *tree) limit() int {
+	if t.at == &t.root {
+		return maxBlocks
+	}
+	return maxBlockLines
+}
+
+func (t *tree) where() string {
+	if t.at == &t.root {
+		return "the outermost level"
+	}
+	return t.at.title()
 }
 
 func (t *tree) openBlock(n *node, l sourceLine, k token) {
