@@ -48,6 +48,7 @@ type Action struct {
 	Peer   netip.Addr // Note: who sent it
 	// Got and Want are numbers that the notice is about (an interval in
 	// milliseconds, a TTL, a count), when it is about numbers.
+	Accepted  bool // NoticeAddresses: not discarded
 	Got, Want int64
 	Address   netip.Addr // Note: an address it is about
 }

@@ -29,6 +29,9 @@ type Config struct {
 	PreemptDelay time.Duration
 	// StartupDelay is added to the first down interval after Start.
 	StartupDelay time.Duration
+	// StrictAddresses discards advertisements whose list of addresses is another
+	// one than ours, even if they share some.
+	StrictAddresses bool
 	// PromptElection: when the present master lowers its own priority below
 	// ours, take over after the skew time instead of waiting out the down
 	// interval. The RFCs wait; the result is the same.

@@ -30,10 +30,14 @@ var notices = [NoticeKinds]func(a *Action) string{
 		return fmt.Sprintf("discarded an advertisement of %v: its interval is %d ms, ours %d ms, and version 2 needs the same on all routers", a.Peer, a.Got, a.Want)
 	},
 	NoticeAddresses: func(a *Action) string {
+		why := fmt.Sprintf("it has %d addresses, we have %d", a.Got, a.Want)
 		if a.Address.IsValid() {
-			return fmt.Sprintf("discarded an advertisement of %v: %v is not among its addresses", a.Peer, a.Address)
+			why = fmt.Sprintf("%v is not among its addresses", a.Address)
 		}
-		return fmt.Sprintf("discarded an advertisement of %v: it has %d addresses, we have %d", a.Peer, a.Got, a.Want)
+		if a.Accepted {
+			return fmt.Sprintf("the configuration of %v is another one than ours: %s", a.Peer, why)
+		}
+		return fmt.Sprintf("discarded an advertisement of %v: %s", a.Peer, why)
 	},
 	NoticeReplay: func(a *Action) string {
 		return fmt.Sprintf("discarded an advertisement of %v: AH sequence number %d was used before, the next is %d", a.Peer, a.Got, a.Want)

@@ -119,28 +119,35 @@ func (m *Machine) fromPeer(h *wire.Header) bool {
 	return true
 }
 
-// sameAddresses compares the advertised addresses with ours, in any order.
+// sameAddresses compares the advertised addresses with ours, in any order. A
+// list that shares some of ours is that of a peer whose configuration was
+// changed before ours, or after: to discard it, as RFC 3768 section 7.1 asks,
+// would make two masters until both files agree again. RFC 9568 section 7.1
+// leaves it open.
 func (m *Machine) sameAddresses(a *wire.Advert, source netip.Addr) bool {
 	if m.config.SkipCheckAddresses && source == m.checked {
 		return true
 	}
 	ours := m.config.Addresses
 	n := Action{Notice: NoticeAddresses, Peer: source, Priority: a.Priority, Got: int64(len(a.Addresses)), Want: int64(len(ours))}
-	same := len(a.Addresses) == len(ours)
-	if same && !slices.Equal(a.Addresses, ours) {
+	same, shared := len(a.Addresses) == len(ours), true
+	if !slices.Equal(a.Addresses, ours) {
+		shared = false
 		for _, address := range ours {
-			if !slices.Contains(a.Addresses, address) {
+			if slices.Contains(a.Addresses, address) {
+				shared = true
+			} else if same {
 				same, n.Address = false, address
-				break
 			}
 		}
 	}
-	if !same {
-		m.counters.AddressListErrors++
-		m.note(n)
-		m.checked = netip.Addr{}
-		return false
+	if same {
+		m.checked = source
+		return true
 	}
-	m.checked = source
-	return true
+	n.Accepted = shared && !m.config.StrictAddresses
+	m.counters.AddressListErrors++
+	m.note(n)
+	m.checked = netip.Addr{}
+	return n.Accepted
 }

@@ -3,6 +3,7 @@ package vrrp
 import (
 	"errors"
 	"net/netip"
+	"strings"
 	"testing"
 
 	wire "evenkeel/internal/wire/vrrp"
@@ -15,6 +16,8 @@ func TestDiscarded(t *testing.T) {
 	unicast.Peers = []Peer{{Addr: lower}, {Addr: higher, MinTTL: 60, MaxTTL: 64}}
 	two := basic()
 	two.Addresses = []netip.Addr{vip, vip2}
+	strict := two
+	strict.StrictAddresses = true
 	tests := []struct {
 		name  string
 		c     Config
@@ -47,9 +50,13 @@ func TestDiscarded(t *testing.T) {
 		{"AH", v2, func(r *Received) { r.Advert.Sequence = 1 }, "", func(c *Counters) uint64 { return c.AdvertsReceived }},
 		{"AH, used", v2, func(r *Received) { r.Advert.Sequence = 0 }, "note: discarded an advertisement of 10.9.0.4: AH sequence number 0 was used before, the next is 1",
 			func(c *Counters) uint64 { return c.Replay }},
-		{"more addresses", basic(), func(r *Received) { r.Advert.Addresses = two.Addresses }, "note: discarded an advertisement of 10.9.0.4: it has 2 addresses, we have 1",
+		{"more addresses", basic(), func(r *Received) { r.Advert.Addresses = two.Addresses }, "note: the configuration of 10.9.0.4 is another one than ours: it has 2 addresses, we have 1",
 			func(c *Counters) uint64 { return c.AddressListErrors }},
-		{"other addresses", two, func(r *Received) { r.Advert.Addresses = []netip.Addr{vip, vip} }, "note: discarded an advertisement of 10.9.0.4: 10.9.0.101 is not among its addresses",
+		{"some other addresses", two, func(r *Received) { r.Advert.Addresses = []netip.Addr{vip, vip} }, "note: the configuration of 10.9.0.4 is another one than ours: 10.9.0.101 is not among its addresses",
+			func(c *Counters) uint64 { return c.AddressListErrors }},
+		{"some other addresses, strictly", strict, func(r *Received) { r.Advert.Addresses = []netip.Addr{vip, vip} }, "note: discarded an advertisement of 10.9.0.4: 10.9.0.101 is not among its addresses",
+			func(c *Counters) uint64 { return c.AddressListErrors }},
+		{"addresses of another cluster", basic(), func(r *Received) { r.Advert.Addresses = []netip.Addr{vip2} }, "note: discarded an advertisement of 10.9.0.4: 10.9.0.100 is not among its addresses",
 			func(c *Counters) uint64 { return c.AddressListErrors }},
 		{"another order", two, func(r *Received) { r.Advert.Addresses = []netip.Addr{vip2, vip} }, "", func(c *Counters) uint64 { return c.AdvertsReceived }},
 	}
@@ -65,7 +72,7 @@ func TestDiscarded(t *testing.T) {
 		if n := test.count(&r.counters); n != 1 {
 			t.Errorf("%s: counted %d", test.name, n)
 		}
-		if good := test.want == ""; good != (r.base == r.now) {
+		if good := !strings.Contains(test.want, "discarded"); good != (r.base == r.now) {
 			t.Errorf("%s: timer begun anew: %v", test.name, !good)
 		}
 	}
