@@ -134,7 +134,8 @@ func (p *plane) renewDue() {
 		if errors.As(err, &expired) {
 			for _, owner := range expired.Owners {
 				if i := p.ownerOf(owner); i != nil {
-					p.frozen(i, i.setup.lease)
+					i.doubt = i.setup.lease
+					p.frozen(i)
 				}
 			}
 			p.settle()

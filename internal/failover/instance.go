@@ -29,7 +29,8 @@ type instance struct {
 	base, leave int // index of the interface that receives, and of that which sends; 0: not there
 	source      netip.Addr
 	started     bool
-	heard       []byte // the last packet, where it may come twice
+	doubt       time.Duration // how long this process did not run, while it may matter
+	heard       []byte        // the last packet, where it may come twice
 
 	// What keeps it from working, by kind.
 	faults [faultKinds]fault
@@ -264,8 +265,11 @@ func (p *plane) tellFaults(i *instance) {
 	}
 }
 
-// frozen is for an instance whose process did not run for too long.
-func (p *plane) frozen(i *instance, late time.Duration) {
-	p.post(eventFrozen(i, late))
+// frozen is for an instance whose process did not run for so long that a peer
+// has taken over.
+func (p *plane) frozen(i *instance) {
+	p.lateness.frozen++
+	p.post(eventFrozen(i, i.doubt))
+	i.doubt = 0
 	p.step(i, vrrp.Frozen{})
 }

@@ -90,7 +90,8 @@ func configure(s *Service, path string) error {
 	}
 	c, d := keepalived.Parse([]keepalived.File{{Name: path, Data: b}}, keepalived.Options{})
 	if !d.HasErrors() {
-		c.Failover.NoRealtime = true // tests run beside each other
+		// Tests run beside each other.
+		c.Failover.NoRealtime = os.Getenv(nodeVariable+"_REALTIME") == ""
 		d = append(d, s.Configure(c)...)
 	}
 	if d.HasErrors() {

@@ -256,5 +256,9 @@ func (p *plane) receive(pk *transport.Packet) {
 	r := &p.received
 	r.Header = pk.Header
 	r.Err = wire.Parse(&r.Advert, pk.Payload, &r.Header, i.machine.Expect())
+	if i.doubt > 0 && r.Err == nil && r.Header.Source != i.source && r.Advert.Priority != wire.PriorityRelease {
+		p.frozen(i)
+		p.settle()
+	}
 	p.step(i, r)
 }

@@ -100,6 +100,7 @@ type plane struct {
 	heap      deadlines
 	demux     demux
 	paces     []*pace
+	doubts    int // instances with a doubt
 	pending   int // instances whose addresses are to be changed
 	received  vrrp.Received
 	tracked   map[trackKind]map[string]status
@@ -174,24 +175,43 @@ func (p *plane) Wake(now time.Duration) {
 // frozenFloor is less than any interval: being later than that is worth a look.
 const frozenFloor = 5 * time.Millisecond
 
-// checkFrozen finds instances whose peers must have taken over while this
-// process did not run.
+// checkFrozen finds instances whose peers may have taken over while this
+// process did not run. If one did, its advertisements wait in the socket, and
+// are read before anything else happens: see receive. If there is none, nobody
+// did, and giving up would only make a gap.
 func (p *plane) checkFrozen(late time.Duration) {
 	for _, i := range p.instances {
 		if !i.holds || i.leaving() {
 			continue
 		}
-		if late >= i.machine.DownInterval() || i.machine.Overslept(p.now+i.pace.ahead) {
-			p.lateness.frozen++
-			p.frozen(i, late)
+		if late < i.machine.DownInterval() && !i.machine.Overslept(p.now+i.pace.ahead) {
+			continue
+		}
+		i.doubt = late
+		p.doubts++
+		if late >= i.setup.lease-time.Second {
+			// The kernel may have taken the addresses away.
+			p.frozen(i)
 		}
 	}
 	p.settle()
 }
 
+// trust ends all doubts: nobody has been heard.
+func (p *plane) trust() {
+	if p.doubts == 0 {
+		return
+	}
+	p.doubts = 0
+	for _, i := range p.instances {
+		i.doubt = 0
+	}
+}
+
 // Round implements loop.Handler.
 func (p *plane) Round(now time.Duration) time.Duration {
 	p.now = now
+	p.trust()
 	p.timers()
 	p.proxyTimer()
 	if p.linksBad {
