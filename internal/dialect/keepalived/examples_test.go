@@ -9,6 +9,27 @@ import (
 	"evenkeel/internal/model"
 )
 
+// TestSamples: the samples that come with keepalived are read without an error,
+// where they are installed.
+func TestSamples(t *testing.T) {
+	files, _ := filepath.Glob("/usr/share/doc/keepalived/samples/keepalived.conf.*")
+	for _, f := range files {
+		data, err := os.ReadFile(f)
+		if err != nil || strings.HasSuffix(f, ".gz") {
+			continue
+		}
+		cfg, diags := parse(string(data), nil)
+		for _, d := range diags {
+			if d.Severity == model.Error {
+				t.Errorf("%s: %v", filepath.Base(f), d)
+			}
+		}
+		if len(cfg.Failover.Instances)+len(cfg.Failover.VirtualServers) == 0 {
+			t.Errorf("%s: nothing was found in it", f)
+		}
+	}
+}
+
 // TestExamples: every file under examples/keepalived is read without a word,
 // and the two of a pair fit each other.
 func TestExamples(t *testing.T) {

@@ -57,9 +57,9 @@ func readGlobal(p *parser, n *node) { p.dispatch(n.body, placeGlobal) }
 func readMailTo(p *parser, n *node) {
 	for _, w := range p.words(n) {
 		at := strings.LastIndexByte(w.Text, '@')
-		if at <= 0 || at == len(w.Text)-1 || strings.ContainsAny(w.Text, "<>,;\r\n") {
+		if at == 0 || at == len(w.Text)-1 || strings.ContainsAny(w.Text, "<>,;\r\n") {
 			pos := n.pos(0)
-			p.warnf(pos, "write NAME@DOMAIN, each on a line of its own", "'%s' in notification_email is no mail address", w.Text)
+			p.warnf(pos, "write NAME@DOMAIN, or the name of a user of the mail server", "'%s' in notification_email is no mail address", w.Text)
 			if strings.ContainsAny(w.Text, "\r\n") {
 				continue
 			}

@@ -263,7 +263,11 @@ func (p *parser) unknown(n *node, in place) {
 		report(n.pos(0), "write a plain blank", "unknown keyword '%s': it has a blank in it that is not a plain one", name)
 		return
 	}
-	report(n.pos(0), closest(name, table().namesIn(in)), "unknown keyword '%s' in %s", name, in)
+	otherwise := ""
+	if in == placeSyncGroup || in == placeTrackGroup {
+		otherwise = "names of instances stand in group { … }"
+	}
+	report(n.pos(0), closestOr(name, table().namesIn(in), otherwise), "unknown keyword '%s' in %s", name, in)
 }
 
 // slips are words that people write, with what they mean.

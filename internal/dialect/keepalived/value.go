@@ -271,7 +271,7 @@ func (p *parser) command(n *node, i int, withUser bool) *model.Command {
 	if !withUser {
 		if len(rest) > 0 {
 			p.warnf(n.pos(i+1), `put the command and its parameters together into "…"`,
-				"what follows the first word of '%s' is taken as parameters", n.name())
+				"what follows the first word of '%s' is taken as its parameters; keepalived leaves it out", n.name())
 			for _, x := range rest {
 				c.Argv = append(c.Argv, x.Text)
 			}
