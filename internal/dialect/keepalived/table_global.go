@@ -70,6 +70,7 @@ func globalKeywords() []keyword {
 		{Name: "lvs_timeouts", Args: "[tcp SECONDS] [tcpfin SECONDS] [udp SECONDS]", In: placeGlobal, Help: "how long idle connections are remembered", Parse: readLVSTimeouts},
 		{Name: "lvs_flush", In: placeGlobal, Help: "other virtual servers are removed at the start", Parse: set(failover(func(f *F) *bool { return &f.LVS.Flush }))},
 		{Name: "lvs_flush_on_stop", Args: "[VS]", In: placeGlobal, Help: "all virtual servers are removed at the end", Parse: readFlushOnStop},
+		{Name: "lvs_flush_onstop", Args: "[VS]", In: placeGlobal, Help: "lvs_flush_on_stop", Parse: readFlushOnStop},
 	}
 }
 
