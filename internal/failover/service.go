@@ -77,18 +77,13 @@ func New(o Options) *Service {
 // changes before those, and nothing at all when there are errors.
 func (s *Service) Configure(c *model.Config) model.Diagnostics {
 	p, d := prepare(c, &s.options)
-	// The host knows the names of tables and protocols. Without one, as when a
-	// configuration is checked elsewhere, that part is left out.
-	if h, err := netconf.Open(netconf.Options{}); err == nil {
-		for _, i := range p.instances {
-			if err := h.Check(i.model.Name, i.hosts); err != nil {
-				d.Errorf(i.model.Pos, "%v", err)
-			}
+	for _, i := range p.instances {
+		if err := netconf.Check(i.model.Name, i.hosts, nil); err != nil {
+			d.Errorf(i.model.Pos, "%v", err)
 		}
-		if err := h.Check(staticOwner, p.static); err != nil {
-			d.Errorf(p.model.Pos, "%v", err)
-		}
-		_ = h.Close()
+	}
+	if err := netconf.Check(staticOwner, p.static, nil); err != nil {
+		d.Errorf(p.model.Pos, "%v", err)
 	}
 	if !d.HasErrors() {
 		s.prepared = p
@@ -349,9 +344,6 @@ func (s *Service) shut() {
 		_ = s.host.Close()
 	}
 }
-
-// collect gives the registry what instances count.
-func (s *Service) collect() {}
 
 // Control carries out one line of "evenkeel ctl" and returns what to print.
 func (s *Service) Control(line string) string {

@@ -147,7 +147,12 @@ func (i *instance) counters(c *vrrp.Counters) report.Counters {
 		DuplicateMaster: c.DuplicateMaster, Announcements: i.announced, SendErrors: i.sendErrors,
 		Length: e(wire.ErrLength), TTL: c.TTLErrors, Type: e(wire.ErrType), Interval: c.IntervalErrors + e(wire.ErrInterval),
 		Addresses: c.AddressListErrors + e(wire.ErrCount), Mismatch: e(wire.ErrAuthType), AuthData: e(wire.ErrAuthData),
-		Discarded: map[string]uint64{}}
+		To: map[string]uint64{}, Discarded: map[string]uint64{}}
+	for s, n := range i.transitions {
+		if n > 0 {
+			x.To[vrrp.State(s).String()] = n
+		}
+	}
 	for k := range c.PacketErrors {
 		if n := c.PacketErrors[k]; n > 0 {
 			x.Discarded[wire.Error(k).Error()] = n
@@ -172,7 +177,7 @@ func (p *plane) viewTracked(v *report.View) {
 	}
 	for _, s := range all {
 		v.Tracked = append(v.Tracked, report.Tracked{Kind: trackNames[kindOf[s.Kind]], Name: s.Name, State: s.State.String(), Value: s.Value,
-			Since: s.Since, Text: s.Text, Runs: s.Runs})
+			Since: s.Since, Text: s.Text, Runs: s.Runs, Missed: s.Missed})
 	}
 	if p.sessions == nil {
 		return

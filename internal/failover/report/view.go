@@ -109,6 +109,8 @@ type Counters struct {
 	DuplicateMaster uint64 `json:"duplicate_master"`
 	Announcements   uint64 `json:"announcements"`
 	SendErrors      uint64 `json:"send_errors"`
+	// To counts transitions by the state that was entered.
+	To map[string]uint64 `json:"transitions,omitempty"`
 	// Discarded packets by reason, and those of keepalived's dump by name.
 	Discarded map[string]uint64 `json:"discarded,omitempty"`
 	Length    uint64            `json:"-"`
@@ -131,13 +133,14 @@ type Group struct {
 
 // Tracked is a script, process, file or BFD session.
 type Tracked struct {
-	Kind  string    `json:"kind"`
-	Name  string    `json:"name"`
-	State string    `json:"state"`
-	Value int64     `json:"value,omitempty"`
-	Since time.Time `json:"since"`
-	Text  string    `json:"text,omitempty"`
-	Runs  uint64    `json:"runs,omitempty"`
+	Kind   string    `json:"kind"`
+	Name   string    `json:"name"`
+	State  string    `json:"state"`
+	Value  int64     `json:"value,omitempty"`
+	Since  time.Time `json:"since"`
+	Text   string    `json:"text,omitempty"`
+	Runs   uint64    `json:"runs,omitempty"`
+	Missed uint64    `json:"missed,omitempty"`
 }
 
 // Interface is one that instances use.
