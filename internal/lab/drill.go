@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"evenkeel/internal/lab/cell"
 	"evenkeel/internal/lab/measure"
 	"evenkeel/internal/lab/probe"
 	"evenkeel/internal/lab/process"
@@ -250,12 +251,16 @@ func (r *run) disorder(wanted [][]record.MAC) string {
 			}
 		}
 		if len(words) == 0 {
-			words = append(words, "requests are lost")
+			words = append(words, "requests are not answered")
 		}
 	})
 	for i, d := range r.c.Topology.Directors {
 		if list, err := r.c.node(i).List(); err == nil {
+			latest := map[string]cell.Status{}
 			for _, s := range list {
+				latest[s.Name] = s
+			}
+			for _, s := range latest {
 				if s.Ended {
 					words = append(words, fmt.Sprintf("%s's %s ended (%s%s)", d.Name, s.Name, s.Result, r.c.lastWords(d.Name, s.Name)))
 				}

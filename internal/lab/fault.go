@@ -277,13 +277,13 @@ func (r *run) powerOff() error {
 // powerOn makes the node anew: nothing is left of its former addresses.
 func (r *run) powerOn() error {
 	n := r.node()
-	if err := space.Remove(r.c.space(n.Name)); err != nil {
-		return err
-	}
 	for i := range n.Interfaces {
 		if err := space.Unplug(r.c.space(bridgeName), port(n, i)); err != nil {
 			return err
 		}
+	}
+	if err := space.Remove(r.c.space(n.Name)); err != nil {
+		return err
 	}
 	if err := os.RemoveAll(filepath.Join(r.c.nodeDir(n.Name), "run")); err != nil {
 		return err

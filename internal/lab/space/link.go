@@ -167,7 +167,8 @@ func Unplug(space, name string) error {
 		if err == nil {
 			err = netlink.LinkDel(l)
 		}
-		if err != nil {
+		// The kernel may be about to remove it itself, with its other end's namespace.
+		if err != nil && !errors.Is(err, unix.ENODEV) {
 			return fmt.Errorf("%s: %s: %w", space, name, err)
 		}
 		return nil
