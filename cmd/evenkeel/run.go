@@ -128,6 +128,9 @@ func checkCommand(args []string) int {
 		setStartVariables(&argv.HAProxy{}, sorted.proxy)
 		c, more := check(node.Options{Files: sorted.proxy, Stderr: os.Stderr, Version: haproxyVersion()})
 		config, d = c, append(d, more...)
+		if len(sorted.failover) > 0 {
+			d = append(d, node.CheckTogether(c, node.FailoverOptions{Files: sorted.failover, ConfigID: *id})...)
+		}
 	}
 	excerpts(os.Stderr)(os.Stderr, d)
 	switch {

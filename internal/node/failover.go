@@ -14,6 +14,7 @@ import (
 	"evenkeel/internal/keeper/lease"
 	"evenkeel/internal/metrics"
 	"evenkeel/internal/model"
+	"evenkeel/internal/plan"
 )
 
 // FailoverOptions are what the command line says about moving addresses.
@@ -66,11 +67,26 @@ func ReadFailover(o FailoverOptions) (*model.Config, model.Diagnostics) {
 	return keepalived.Parse(files, dialect.Options{ConfigID: o.ConfigID})
 }
 
+// CheckTogether judges what the files that move addresses demand of the proxy
+// whose configuration is proxy.
+func CheckTogether(proxy *model.Config, o FailoverOptions) model.Diagnostics {
+	moving, d := ReadFailover(o)
+	if d.HasErrors() || proxy == nil {
+		return nil // told already
+	}
+	both := *proxy
+	both.Failover = moving.Failover
+	return plan.CheckFailover(&both)
+}
+
 // Prepare implements holder.Service.
 func (f *Failover) Prepare() model.Diagnostics {
 	cfg, d := ReadFailover(f.opt)
 	if d.HasErrors() {
 		return d
+	}
+	if !f.opt.WithProxy {
+		d = append(d, plan.CheckFailover(cfg)...)
 	}
 	return append(d, f.svc.Configure(cfg)...)
 }

@@ -300,7 +300,9 @@ func (p *parser) settleDefaults(i *instanceDraft) {
 	i.DownTimerAdverts = first(3, i.downTimer, g.downTimer)
 	i.SkipCheckAdvAddr = first(g.skipCheck, i.skipCheck)
 	i.LowerPrioNoAdvert = first(i.Strict, i.lowerNo, g.lowerNo)
-	i.HigherPrioSendAdvert = first(false, i.higherSend, g.higherSend)
+	// Unlike keepalived: the winner of a split network hears of the loser by this
+	// one advertisement, and announces its addresses again.
+	i.HigherPrioSendAdvert = first(true, i.higherSend, g.higherSend)
 	i.Accept = first(!i.Strict || i.Priority == 255, i.accept)
 	i.StartupDelay = p.f.StartupDelay
 	i.ThreadPriority = p.f.RTPriority

@@ -59,10 +59,10 @@ func (p *parser) enforceStrict(i *instanceDraft) {
 		said("take lower_prio_no_advert out", "%s answers a lower priority, which is not used")
 	}
 	i.LowerPrioNoAdvert = true
-	if i.HigherPrioSendAdvert {
+	if i.higherSend != nil && *i.higherSend {
 		said("take higher_prio_send_advert out", "%s has higher_prio_send_advert, which is not used")
-		i.HigherPrioSendAdvert = false
 	}
+	i.HigherPrioSendAdvert = false
 	if i.garpRepeat != nil || i.garpDelay != nil || i.garpRefresh != nil && *i.garpRefresh != 0 {
 		said("take the garp_master_ lines out", "%s repeats gratuitous ARPs, which is not used")
 	}

@@ -92,7 +92,7 @@ func instanceTimingKeywords() []keyword {
 		{Name: "strict_mode", Args: "[on|off]", In: placeInstance, Help: "vrrp_strict for this instance", Parse: pointed(inst(func(i *I) **bool { return &i.strict }))},
 		{Name: "down_timer_adverts", Args: "1-100", In: placeInstance, Help: "advertisements that may be missed (3)", Parse: countedP(1, 100, inst(func(i *I) **int { return &i.downTimer }))},
 		{Name: "lower_prio_no_advert", Args: "[on|off]", In: placeInstance, Help: "a lower priority is not answered with an advertisement", Parse: pointed(inst(func(i *I) **bool { return &i.lowerNo }))},
-		{Name: "higher_prio_send_advert", Args: "[on|off]", In: placeInstance, Help: "one more advertisement before a higher priority takes over", Parse: pointed(inst(func(i *I) **bool { return &i.higherSend }))},
+		{Name: "higher_prio_send_advert", Args: "[on|off]", In: placeInstance, Help: "one more advertisement before a higher priority takes over, so that it announces its addresses again (on by default; off in keepalived)", Parse: pointed(inst(func(i *I) **bool { return &i.higherSend }))},
 		{Name: "garp_master_delay", Args: "SECONDS", In: placeInstance, Help: "until the second set of gratuitous ARPs (5); 0: none", Parse: wholeSecondsP(0, whole, inst(func(i *I) **time.Duration { return &i.garpDelay }))},
 		{Name: "garp_master_repeat", Args: "COUNT", In: placeInstance, Help: "gratuitous ARPs of a set (5)", Parse: repeat(inst(func(i *I) **int { return &i.garpRepeat }))},
 		{Name: "garp_master_refresh", Args: "SECONDS", In: placeInstance, Help: "a set again and again while master (0: no)", Parse: wholeSecondsP(0, whole, inst(func(i *I) **time.Duration { return &i.garpRefresh }))},
