@@ -31,7 +31,7 @@ func (p *Plane) adopt() error {
 		}
 	}
 	if len(byID) == 0 {
-		return nil
+		return p.writeSettings(l4.Config{})
 	}
 	return p.adoptServers(byID)
 }

@@ -18,6 +18,30 @@ type directorBlock struct {
 	Dest [16]uint32
 }
 
+type directorCommand struct {
+	_          structs.HostLayout
+	Ethernet   [14]uint8
+	Order      uint16
+	Dest       uint32
+	State      uint32
+	Flags      uint32
+	Mark       uint32
+	Saddr      [4]uint32
+	Daddr      [4]uint32
+	NewSaddr   [4]uint32
+	NewDaddr   [4]uint32
+	Sport      uint16
+	Dport      uint16
+	NewSport   uint16
+	NewDport   uint16
+	Protocol   uint8
+	Family     uint8
+	Kind       uint8
+	StickyBits uint8
+	Timeout    uint32
+	Idle       uint32
+}
+
 type directorConfiguration struct {
 	_             structs.HostLayout
 	Timeout       [16]uint32
@@ -65,15 +89,12 @@ type directorDestState struct {
 }
 
 type directorFlow4 struct {
-	_       structs.HostLayout
-	State   uint32
-	Dest    uint32
-	Last    uint32
-	Changed uint32
-	Timer   struct {
-		_ structs.HostLayout
-		_ [16]byte
-	}
+	_          structs.HostLayout
+	State      uint32
+	Dest       uint32
+	Last       uint32
+	Changed    uint32
+	Born       uint32
 	NewSport   uint16
 	NewDport   uint16
 	Flags      uint8
@@ -85,19 +106,15 @@ type directorFlow4 struct {
 	HopTick    uint32
 	NewSaddr   uint32
 	NewDaddr   uint32
-	_          [4]byte
 }
 
 type directorFlow6 struct {
-	_       structs.HostLayout
-	State   uint32
-	Dest    uint32
-	Last    uint32
-	Changed uint32
-	Timer   struct {
-		_ structs.HostLayout
-		_ [16]byte
-	}
+	_          structs.HostLayout
+	State      uint32
+	Dest       uint32
+	Last       uint32
+	Changed    uint32
+	Born       uint32
 	NewSport   uint16
 	NewDport   uint16
 	Flags      uint8
@@ -109,7 +126,6 @@ type directorFlow6 struct {
 	HopTick    uint32
 	NewSaddr   [4]uint32
 	NewDaddr   [4]uint32
-	_          [4]byte
 }
 
 type directorHop struct {
@@ -175,6 +191,20 @@ type directorRangeKey struct {
 	Port     uint16
 }
 
+type directorRing4 struct {
+	_    structs.HostLayout
+	Key  directorKey4
+	Born uint32
+	Zero uint32
+}
+
+type directorRing6 struct {
+	_    structs.HostLayout
+	Key  directorKey6
+	Born uint32
+	Zero uint32
+}
+
 type directorService struct {
 	_           structs.HostLayout
 	Id          uint32
@@ -208,6 +238,17 @@ type directorServiceState struct {
 	Zero      uint32
 }
 
+type directorSweeper struct {
+	_     structs.HostLayout
+	Timer struct {
+		_ structs.HostLayout
+		_ [16]byte
+	}
+	Ringed uint32
+	Lost   uint32
+	Ended  uint64
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -224,10 +265,14 @@ const (
 	directorMapLearnedHops   = "learned_hops"
 	directorMapLedgers       = "ledgers"
 	directorMapRanges        = "ranges"
+	directorMapRing4s        = "ring4s"
+	directorMapRing6s        = "ring6s"
 	directorMapScratches     = "scratches"
 	directorMapServiceStates = "service_states"
 	directorMapServices      = "services"
 	directorMapSettings      = "settings"
+	directorMapSweepers      = "sweepers"
+	directorProgControl      = "control"
 	directorProgDirector     = "director"
 )
 
@@ -273,6 +318,7 @@ type directorSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type directorProgramSpecs struct {
+	Control  *ebpf.ProgramSpec `ebpf:"control"`
 	Director *ebpf.ProgramSpec `ebpf:"director"`
 }
 
@@ -292,10 +338,13 @@ type directorMapSpecs struct {
 	LearnedHops   *ebpf.MapSpec `ebpf:"learned_hops"`
 	Ledgers       *ebpf.MapSpec `ebpf:"ledgers"`
 	Ranges        *ebpf.MapSpec `ebpf:"ranges"`
+	Ring4s        *ebpf.MapSpec `ebpf:"ring4s"`
+	Ring6s        *ebpf.MapSpec `ebpf:"ring6s"`
 	Scratches     *ebpf.MapSpec `ebpf:"scratches"`
 	ServiceStates *ebpf.MapSpec `ebpf:"service_states"`
 	Services      *ebpf.MapSpec `ebpf:"services"`
 	Settings      *ebpf.MapSpec `ebpf:"settings"`
+	Sweepers      *ebpf.MapSpec `ebpf:"sweepers"`
 }
 
 // directorVariableSpecs contains global variables before they are loaded into the kernel.
@@ -336,10 +385,13 @@ type directorMaps struct {
 	LearnedHops   *ebpf.Map `ebpf:"learned_hops"`
 	Ledgers       *ebpf.Map `ebpf:"ledgers"`
 	Ranges        *ebpf.Map `ebpf:"ranges"`
+	Ring4s        *ebpf.Map `ebpf:"ring4s"`
+	Ring6s        *ebpf.Map `ebpf:"ring6s"`
 	Scratches     *ebpf.Map `ebpf:"scratches"`
 	ServiceStates *ebpf.Map `ebpf:"service_states"`
 	Services      *ebpf.Map `ebpf:"services"`
 	Settings      *ebpf.Map `ebpf:"settings"`
+	Sweepers      *ebpf.Map `ebpf:"sweepers"`
 }
 
 func (m *directorMaps) Close() error {
@@ -356,10 +408,13 @@ func (m *directorMaps) Close() error {
 		m.LearnedHops,
 		m.Ledgers,
 		m.Ranges,
+		m.Ring4s,
+		m.Ring6s,
 		m.Scratches,
 		m.ServiceStates,
 		m.Services,
 		m.Settings,
+		m.Sweepers,
 	)
 }
 
@@ -373,11 +428,13 @@ type directorVariables struct {
 //
 // It can be passed to loadDirectorObjects or ebpf.CollectionSpec.LoadAndAssign.
 type directorPrograms struct {
+	Control  *ebpf.Program `ebpf:"control"`
 	Director *ebpf.Program `ebpf:"director"`
 }
 
 func (p *directorPrograms) Close() error {
 	return _DirectorClose(
+		p.Control,
 		p.Director,
 	)
 }

@@ -40,7 +40,10 @@ type Options struct {
 	// nothing.
 	Pin string
 
-	MaxFlows   uint32 // per address family; 2 million. NAT takes two for a connection
+	// MaxFlows is how many flows of each address family are remembered, 262144
+	// if it is 0. NAT takes two for a connection. One takes 136 bytes (IPv4) or
+	// 208 (IPv6), all of it from the beginning.
+	MaxFlows   uint32
 	MaxServers uint32 // of all services together, also while removed ones have connections; 16383
 
 	PoolPorts [2]uint16 // FULLNAT's source ports, first and last; 1024 to 65535
@@ -50,7 +53,7 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	if o.MaxFlows == 0 {
-		o.MaxFlows = 1 << 21
+		o.MaxFlows = 1 << 18
 	}
 	if o.MaxServers == 0 {
 		o.MaxServers = 1 << 14
@@ -70,6 +73,7 @@ type Plane struct {
 	opts  Options
 	maps  directorMaps
 	prog  *ebpf.Program
+	ctl   *ebpf.Program // the control program
 	hops  *hops
 	stop  chan struct{}
 	ended sync.WaitGroup
@@ -151,7 +155,7 @@ func Open(o Options) (*Plane, error) {
 		return nil, fmt.Errorf("load the director (evenkeel check says what this kernel misses): %w", err)
 	}
 	p := &Plane{
-		opts: o, maps: objects.directorMaps, prog: objects.Director,
+		opts: o, maps: objects.directorMaps, prog: objects.Director, ctl: objects.Control,
 		stop:     make(chan struct{}),
 		services: make(map[l4.Key]*service), gone: make(map[goneKey]*server),
 		serials: newNumbers(objects.Services.MaxEntries()), places: newNumbers(objects.Dests.MaxEntries()),
@@ -161,7 +165,7 @@ func Open(o Options) (*Plane, error) {
 		objects.Close()
 		return nil, err
 	}
-	if err := errors.Join(p.adopt(), p.writeSettings(l4.Config{})); err == nil {
+	if err := errors.Join(p.adopt(), startSweepers(p.ctl)); err == nil {
 		err = p.attach()
 	}
 	if err != nil {
@@ -175,8 +179,9 @@ func Open(o Options) (*Plane, error) {
 
 // size puts the options' limits into the maps.
 func size(spec *ebpf.CollectionSpec, o Options) {
-	spec.Maps[directorMapFlows4].MaxEntries = o.MaxFlows
-	spec.Maps[directorMapFlows6].MaxEntries = o.MaxFlows
+	for _, name := range []string{directorMapFlows4, directorMapFlows6, directorMapRing4s, directorMapRing6s} {
+		spec.Maps[name].MaxEntries = o.MaxFlows
+	}
 	for _, name := range []string{directorMapDests, directorMapDestStates, directorMapDestCounters, directorMapHops} {
 		spec.Maps[name].MaxEntries = o.MaxServers
 	}
@@ -245,7 +250,7 @@ func (p *Plane) release() error {
 		errs = append(errs, a.close(p.opts.Pin != ""))
 	}
 	p.hops.close()
-	return errors.Join(append(errs, p.prog.Close(), p.maps.Close())...)
+	return errors.Join(append(errs, p.prog.Close(), p.ctl.Close(), p.maps.Close())...)
 }
 
 // Remove ends what a plane left behind under a directory: it detaches the

@@ -70,13 +70,12 @@ static __always_inline void count_out(__u32 dest, __u32 packets, __u32 bytes)
 	}
 }
 
-/* What a flow of either family has in common is written once. FLOW_WORK does
- * what is seldom: following TCP, and noting the time of the last packet in the
- * entry that has the timer. */
+/* follow does what is seldom: following TCP, and noting the time of the last
+ * packet, also in the forward entry and in the client's template. */
 #define DEFINE_FOLLOW(V)                                                       \
 static __noinline void follow##V(const struct packet *p, struct flow##V *f)    \
 {                                                                              \
-	__u32 tick = now_tick(), shorter = 0, direction;                       \
+	__u32 tick = now_tick(), direction;                                    \
 	struct flow##V *owner = f;                                             \
 	struct key##V k;                                                       \
                                                                                \
@@ -102,12 +101,10 @@ static __noinline void follow##V(const struct packet *p, struct flow##V *f)    \
 		return;                                                        \
 	direction = f->flags & FLOW_REVERSE ? DIR_OUT :                        \
 		    f->flags & FLOW_NO_OUTPUT ? DIR_IN_ONLY : DIR_IN;          \
-	shorter = track(&owner->state, &owner->changed, owner->dest, direction, \
-			p->tcp_flags, tick);                                   \
+	track(&owner->state, &owner->changed, owner->dest, direction,          \
+	      p->tcp_flags, tick);                                             \
 	if (f != owner)                                                        \
 		f->state = owner->state;                                       \
-	if (shorter)                                                           \
-		bpf_timer_start(&owner->timer, (__u64)(shorter + 1) << TICK_SHIFT, 0); \
 }
 
 #define HOLD4                                                                  \

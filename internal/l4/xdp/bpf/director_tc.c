@@ -19,11 +19,18 @@
 #include "nat.h"
 #include "encap.h"
 #include "core.h"
+#include "control.h"
 
 SEC("tc")
 int director(struct __sk_buff *ctx)
 {
 	return direct(ctx);
+}
+
+SEC("tc")
+int control(struct __sk_buff *ctx)
+{
+	return obey(ctx);
 }
 
 char terms[] SEC("license") = "Dual MIT/GPL";

@@ -210,70 +210,91 @@ static __always_inline void reverse6(struct key6 *r, const struct key6 *k, const
 	r->zero = 0;
 }
 
-/* still_wanted re-arms the timer of a flow that had packets meanwhile. */
-#define STILL_WANTED(f)                                                        \
-	({                                                                     \
-		__u32 limit = timeout_of((f)->state, (f)->hop_tick);           \
-		__s32 idle = now_tick() - (f)->last;                           \
-		int wanted = idle < (__s32)limit;                              \
-		if (wanted)                                                    \
-			bpf_timer_start(&(f)->timer,                           \
-					(__u64)(limit - idle + 1) << TICK_SHIFT, 0); \
-		wanted;                                                        \
-	})
+/* How often a sweeper comes (67 ms), and into how many parts it divides its
+ * ring: it is around in two seconds, or later when there are very many. */
+#define SWEEP_TICKS 4
+#define SWEEP_PARTS 30
+#define SWEEP_MOST 4096
 
-static int expire4(void *map, struct key4 *k, struct flow4 *f)
-{
-	struct key4 r;
+#define ORPHAN_OR_FORWARD(f) (!((f)->flags & FLOW_REVERSE) || (f)->flags & FLOW_ORPHAN)
 
-	if (f->state != ST_DEAD && STILL_WANTED(f))
-		return 0;
-	if (f->flags & FLOW_DESTINATION && !(f->flags & FLOW_REVERSE)) {
-		reverse4(&r, k, f);
-		bpf_map_delete_elem(&flows4, &r);
-	}
-	if (!(f->flags & FLOW_ORPHAN))
-		retire(&f->state, f->dest);
-	bpf_map_delete_elem(&flows4, k);
-	return 0;
+/* Each family has its ring and its sweeper. enlist puts a new flow into the
+ * ring; sweep is one look at the ring's next flow. */
+#define DEFINE_SWEEP(V, INDEX)                                                 \
+static __always_inline long enlist##V(const struct key##V *k, __u32 born)      \
+{                                                                              \
+	__u32 index = INDEX;                                                   \
+	struct sweeper *s = bpf_map_lookup_elem(&sweepers, &index);            \
+	__u32 zero = 0;                                                        \
+	struct scratch *scratch = bpf_map_lookup_elem(&scratches, &zero);      \
+	struct ring##V *entry;                                                 \
+	long err;                                                              \
+                                                                               \
+	if (!scratch)                                                          \
+		return -1;                                                     \
+	entry = (void *)scratch->entry;                                        \
+	entry->key = *k;                                                       \
+	entry->born = born;                                                    \
+	entry->zero = 0;                                                       \
+	err = bpf_map_push_elem(&ring##V##s, entry, 0);                        \
+                                                                               \
+	if (!err && s)                                                         \
+		__sync_fetch_and_add(&s->ringed, 1);                           \
+	return err;                                                            \
+}                                                                              \
+                                                                               \
+static long sweep##V(__u32 i, struct sweeper **ctx)                            \
+{                                                                              \
+	struct sweeper *s = *ctx;                                              \
+	struct ring##V entry;                                                  \
+	struct key##V r;                                                       \
+	struct flow##V *f;                                                     \
+                                                                               \
+	if (bpf_map_pop_elem(&ring##V##s, &entry))                             \
+		return 1;                                                      \
+	f = bpf_map_lookup_elem(&flows##V, &entry.key);                        \
+	if (!f || f->born != entry.born || !ORPHAN_OR_FORWARD(f)) {            \
+		__sync_fetch_and_add(&s->ringed, -1);                          \
+		return 0;                                                      \
+	}                                                                      \
+	if (f->state != ST_DEAD &&                                             \
+	    (__s32)(now_tick() - f->last) < (__s32)timeout_of(f->state, f->hop_tick)) { \
+		if (bpf_map_push_elem(&ring##V##s, &entry, 0) == 0)            \
+			return 0;                                              \
+		__sync_fetch_and_add(&s->lost, 1);                             \
+	}                                                                      \
+	__sync_fetch_and_add(&s->ringed, -1);                                  \
+	if (f->flags & FLOW_DESTINATION && !(f->flags & FLOW_REVERSE)) {       \
+		reverse##V(&r, &entry.key, f);                                 \
+		bpf_map_delete_elem(&flows##V, &r);                            \
+	}                                                                      \
+	if (!(f->flags & FLOW_ORPHAN))                                         \
+		retire(&f->state, f->dest);                                    \
+	bpf_map_delete_elem(&flows##V, &entry.key);                            \
+	s->ended++;                                                            \
+	return 0;                                                              \
+}                                                                              \
+                                                                               \
+static int sweep_ring##V(void *map, __u32 *index, struct sweeper *s)           \
+{                                                                              \
+	__u32 n = s->ringed / SWEEP_PARTS + 16;                                \
+	struct sweeper *ctx = s;                                               \
+                                                                               \
+	bpf_loop(n < SWEEP_MOST ? n : SWEEP_MOST, sweep##V, &ctx, 0);          \
+	bpf_timer_start(&s->timer, (__u64)SWEEP_TICKS << TICK_SHIFT, 0);       \
+	return 0;                                                              \
 }
 
-static int expire6(void *map, struct key6 *k, struct flow6 *f)
-{
-	struct key6 r;
-
-	if (f->state != ST_DEAD && STILL_WANTED(f))
-		return 0;
-	if (f->flags & FLOW_DESTINATION && !(f->flags & FLOW_REVERSE)) {
-		reverse6(&r, k, f);
-		bpf_map_delete_elem(&flows6, &r);
-	}
-	if (!(f->flags & FLOW_ORPHAN))
-		retire(&f->state, f->dest);
-	bpf_map_delete_elem(&flows6, k);
-	return 0;
-}
+DEFINE_SWEEP(4, 0)
+DEFINE_SWEEP(6, 1)
 
 #define CLOCK_MONOTONIC 1
 
-/* arm starts a new flow's timer. */
-#define ARM(map, f, callback, ticks)                                           \
-	({                                                                     \
-		int err = bpf_timer_init(&(f)->timer, &map, CLOCK_MONOTONIC);  \
-		if (!err)                                                      \
-			err = bpf_timer_set_callback(&(f)->timer, callback);   \
-		if (!err)                                                      \
-			err = bpf_timer_start(&(f)->timer,                     \
-					      (__u64)(ticks) << TICK_SHIFT, 0); \
-		err;                                                           \
-	})
-
-/* track follows a TCP connection by one segment. Gives the ticks to which its
- * timer has to be shortened, or 0. */
-static __always_inline __u32 track(__u32 *word, __u32 *changed, __u32 dest, __u32 direction,
-				   __u8 tcp_flags, __u32 tick)
+/* track follows a TCP connection by one segment. */
+static __always_inline void track(__u32 *word, __u32 *changed, __u32 dest, __u32 direction,
+				  __u8 tcp_flags, __u32 tick)
 {
-	__u32 old = *word, event, index, new, before, after;
+	__u32 old = *word, event, index, new;
 
 	if (tcp_flags & TCP_RST)
 		event = EV_RST;
@@ -284,17 +305,13 @@ static __always_inline __u32 track(__u32 *word, __u32 *changed, __u32 dest, __u3
 	else if (tcp_flags & TCP_ACK)
 		event = EV_ACK;
 	else
-		return 0;
+		return;
 	if (old >= ST_TCP_STATES)
-		return 0;
+		return;
 	index = (direction * 4 + event) * 16 + old;
 	if (index >= sizeof(transitions))
-		return 0;
+		return;
 	new = transitions[index];
-	if (new == old || !set_state(word, dest, old, new))
-		return 0;
-	*changed = tick;
-	before = timeout_of(old, 0);
-	after = timeout_of(new, 0);
-	return after < before ? after : 0;
+	if (new != old && set_state(word, dest, old, new))
+		*changed = tick;
 }

@@ -89,7 +89,7 @@ static __always_inline int lookup_reverse6(struct key6 *r, const struct packet *
 static __noinline int insert##V(struct packet *p, struct flow##V *flow, __u32 method) \
 {                                                                              \
 	struct key##V k, r = {};                                               \
-	struct flow##V *reverse, *f;                                           \
+	struct flow##V *reverse;                                               \
 	__u32 zero = 0;                                                        \
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &zero);            \
 	long err;                                                              \
@@ -110,11 +110,12 @@ static __noinline int insert##V(struct packet *p, struct flow##V *flow, __u32 me
 		reverse->new_sport = p->dport;                                  \
 		reverse->new_dport = p->sport;                                  \
 		reverse##V(&r, &k, flow);                                      \
-		if (method == FULLNAT) {                                       \
+		if (method == FULLNAT)                                         \
+			reverse->flags |= FLOW_DESTINATION;                    \
+		if (method == FULLNAT && !(flow->flags & FLOW_SOURCE)) {       \
 			struct pool_walk w = {                                 \
 				.p = p, .k##V = &r, .reverse = reverse,       \
 			};                                                     \
-			reverse->flags |= FLOW_DESTINATION;                     \
 			w.set = bpf_map_lookup_elem(&settings, &zero);         \
 			if (!w.set)                                            \
 				return V_DROP;                                 \
@@ -148,10 +149,7 @@ static __noinline int insert##V(struct packet *p, struct flow##V *flow, __u32 me
 	}                                                                      \
 	if (err)                                                               \
 		goto full;                                                     \
-	f = bpf_map_lookup_elem(&flows##V, &k);                                \
-	if (!f)                                                                \
-		return V_DROP;                                                 \
-	if (ARM(flows##V, f, expire##V, timeout_of(flow->state, flow->hop_tick))) { \
+	if (enlist##V(&k, flow->born)) {                                       \
 		bpf_map_delete_elem(&flows##V, &k);                            \
 		goto full;                                                     \
 	}                                                                      \
@@ -267,8 +265,8 @@ static __noinline __u32 template_dest(const struct service *s, const struct pack
 /* remember_client makes a template. Without room for it the client is simply
  * not remembered. */
 #define DEFINE_REMEMBER(V)                                                     \
-static __noinline int remember##V(const struct service *s, const struct key##V *k, __u32 dest, \
-				  __u8 protocol)                               \
+static __noinline int remember##V(const struct key##V *k, __u32 dest, __u32 timeout, __u32 mark, \
+				  __u8 bits)                                   \
 {                                                                              \
 	__u32 zero = 0;                                                        \
 	struct scratch *scratch = bpf_map_lookup_elem(&scratches, &zero);      \
@@ -281,18 +279,15 @@ static __noinline int remember##V(const struct service *s, const struct key##V *
 	__builtin_memset(flow, 0, sizeof(*flow));                              \
 	flow->state = ST_TEMPLATE;                                             \
 	flow->dest = dest;                                                     \
-	flow->last = flow->changed = now_tick();                               \
-	flow->hop_tick = s->persistence;                                       \
+	flow->last = flow->changed = flow->born = now_tick();                               \
+	flow->hop_tick = timeout;                                       \
 	flow->flags = FLOW_NO_OUTPUT;                                          \
-	flow->protocol = protocol;                                             \
-	flow->mark = s->mark;                                                  \
-	flow->sticky_bits = s->sticky_bits;                                    \
+	flow->protocol = k->protocol;                                          \
+	flow->mark = mark;                                                     \
+	flow->sticky_bits = bits;                                              \
 	if (bpf_map_update_elem(&flows##V, &own, flow, BPF_NOEXIST))           \
 		return 0;                                                      \
-	flow = bpf_map_lookup_elem(&flows##V, &own);                           \
-	if (!flow)                                                             \
-		return 0;                                                      \
-	if (ARM(flows##V, flow, expire##V, s->persistence)) {                  \
+	if (enlist##V(&own, flow->born)) {                                     \
 		bpf_map_delete_elem(&flows##V, &own);                          \
 		return 0;                                                      \
 	}                                                                      \
@@ -313,9 +308,9 @@ static __noinline int remember_client(const struct service *s, const struct pack
 	template_key(&t, p->saddr, p->daddr, p->dport, p->protocol, p->family, s->sticky_bits,
 		     template_kind(s), s->mark);
 	if (p->family != 4)
-		return remember6(s, &t, dest, p->protocol);
+		return remember6(&t, dest, s->persistence, s->mark, s->sticky_bits);
 	narrow(&n, &t);
-	return remember4(s, &n, dest, p->protocol);
+	return remember4(&n, dest, s->persistence, s->mark, s->sticky_bits);
 }
 
 static __noinline int new_flow4(struct packet *p, const struct service *s, const struct dest *d)
@@ -331,7 +326,7 @@ static __noinline int new_flow4(struct packet *p, const struct service *s, const
 	flow->dest = p->dest;
 	flow->protocol = p->protocol;
 	flow->state = first_state(p, d);
-	flow->last = flow->changed = now_tick();
+	flow->last = flow->changed = flow->born = now_tick();
 	flow->mark = s->mark;
 	if (s->persistence) {
 		flow->flags = FLOW_HELD;
@@ -361,7 +356,7 @@ static __noinline int new_flow6(struct packet *p, const struct service *s, const
 	flow->dest = p->dest;
 	flow->protocol = p->protocol;
 	flow->state = first_state(p, d);
-	flow->last = flow->changed = now_tick();
+	flow->last = flow->changed = flow->born = now_tick();
 	flow->mark = s->mark;
 	if (s->persistence) {
 		flow->flags = FLOW_HELD;
@@ -398,7 +393,7 @@ static __noinline void expect##V(const struct packet *p, const struct dest *d) \
 	r.protocol = p->protocol;                                              \
 	flow->state = ST_UDP;                                                  \
 	flow->dest = p->dest;                                                  \
-	flow->last = now_tick();                                               \
+	flow->last = flow->born = now_tick();                                  \
 	flow->flags = FLOW_REVERSE | FLOW_SOURCE | FLOW_ORPHAN;                \
 	flow->protocol = p->protocol;                                          \
 	SET_ADDR(flow->new_saddr, p->daddr);                                   \
@@ -407,8 +402,7 @@ static __noinline void expect##V(const struct packet *p, const struct dest *d) \
 	flow->new_dport = p->sport;                                            \
 	if (bpf_map_update_elem(&flows##V, &r, flow, BPF_NOEXIST))             \
 		return;                                                        \
-	flow = bpf_map_lookup_elem(&flows##V, &r);                             \
-	if (flow && ARM(flows##V, flow, expire##V, timeout_of(ST_UDP, 0)))     \
+	if (enlist##V(&r, flow->born))                                         \
 		bpf_map_delete_elem(&flows##V, &r);                            \
 }
 

@@ -2,12 +2,15 @@
 /* The maps. All are pinned by name, so that a new process goes on with them. */
 #pragma once
 
+/* Flows are allocated beforehand: the kernel's allocator for programs refills
+ * itself by interrupt work, which in a virtual machine can wait for the next
+ * timer interrupt, and until then some hundred new flows have used it up. */
+
 #define PIN __uint(pinning, LIBBPF_PIN_BY_NAME)
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1 << 21);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 18);
 	__type(key, struct key4);
 	__type(value, struct flow4);
 	PIN;
@@ -15,12 +18,36 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1 << 21);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 18);
 	__type(key, struct key6);
 	__type(value, struct flow6);
 	PIN;
 } flows6 SEC(".maps");
+
+/* The rings are walked by one timer each, a part at a time. A timer for each
+ * flow would be allocated with each, which fails now and then (see above),
+ * and cost more memory than the flow. */
+struct {
+	__uint(type, BPF_MAP_TYPE_QUEUE);
+	__uint(max_entries, 1 << 18);
+	__type(value, struct ring4);
+	PIN;
+} ring4s SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_QUEUE);
+	__uint(max_entries, 1 << 18);
+	__type(value, struct ring6);
+	PIN;
+} ring6s SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct sweeper);
+	PIN;
+} sweepers SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -129,10 +156,9 @@ struct {
 	PIN;
 } settings SEC(".maps");
 
-/* Room for entries that are being made: the stack is 512 bytes. Entries have
- * timers, which this map must not know of. */
+/* Room for entries that are being made: the stack is 512 bytes. */
 struct scratch {
-	__u64 forward[16], reverse[16];
+	__u64 forward[16], reverse[16], entry[8];
 };
 
 struct {

@@ -20,14 +20,15 @@ struct key6 {
 };
 
 /* One direction of a connection, or a persistence template. Of NAT's two
- * entries the forward one has the state and the timer. flow4 is 64 bytes, so
- * that an element of the hash map is 128. The two differ at their ends only. */
+ * entries the forward one has the state and is looked at by the sweeper. With
+ * flow4's 48 bytes an element of the hash map takes 112. The two differ at
+ * their ends only. */
 #define FLOW_FIELDS                                                            \
 	__u32 state;                                                           \
 	__u32 dest;                                                            \
 	__u32 last;    /* tick of the last packet */                           \
 	__u32 changed; /* tick of the last change of state */                  \
-	struct bpf_timer timer;                                                \
+	__u32 born;    /* which of the flows that had this key one after another */ \
 	__be16 new_sport, new_dport;                                           \
 	__u8 flags;                                                            \
 	__u8 protocol;                                                         \
@@ -45,6 +46,27 @@ struct flow4 {
 struct flow6 {
 	FLOW_FIELDS
 	__be32 new_saddr[4], new_daddr[4];
+};
+
+/* An entry of a ring: the sweeper comes by and looks whether the flow has
+ * timed out. */
+struct ring4 {
+	struct key4 key;
+	__u32 born;
+	__u32 zero;
+};
+
+struct ring6 {
+	struct key6 key;
+	__u32 born;
+	__u32 zero;
+};
+
+struct sweeper {
+	struct bpf_timer timer;
+	__u32 ringed; /* how many entries the ring has */
+	__u32 lost;   /* entries that did not get back into it */
+	__u64 ended;
 };
 
 struct service_key {
