@@ -16,7 +16,6 @@ import (
 	"evenkeel/internal/lab/probe"
 	"evenkeel/internal/lab/process"
 	"evenkeel/internal/lab/record"
-	"evenkeel/internal/lab/space"
 	"evenkeel/internal/lab/topology"
 )
 
@@ -434,27 +433,19 @@ func (r *run) judge(result *Run, start, healed time.Duration) {
 	result.Length = end - start
 }
 
-// restore makes all directors anew, with the unchanged configuration.
+// restore makes all directors anew, with new cables and the unchanged
+// configuration, whatever has become of the old ones.
 func (r *run) restore() error {
 	r.audience.Happened("all directors are switched off and on")
 	r.c.changed, r.frozen, r.leaving = false, nil, nil
-	if len(r.c.Topology.Directors) > 1 {
-		if err := partition(false)(r); err != nil {
-			return err
-		}
-	}
 	victim := r.victim
 	defer func() { r.victim = victim }()
 	for i := range r.c.Topology.Directors {
-		r.victim = i
-		if err := ports(space.Down)(r); err != nil {
-			return err
-		}
 		init := r.c.initOf(i)
 		err := process.End(func() (process.Table, error) {
 			p, err := process.Look(init)
-			if err != nil || p.Zombie {
-				return nil, nil
+			if err != nil || p.Zombie || findInit(process.Table{p}, r.c.nodeDir(r.c.Topology.Directors[i].Name)) == 0 {
+				return nil, nil // it is gone, and the number may be another's
 			}
 			return process.Table{p}, nil
 		}, endWithin)
