@@ -1,0 +1,202 @@
+package director
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/netip"
+	"time"
+
+	"evenkeel/internal/alert"
+	"evenkeel/internal/health/real"
+	"evenkeel/internal/l4"
+	"evenkeel/internal/model"
+)
+
+// How long to wait before a plane that refused is asked again: twice as long
+// each time.
+const (
+	firstRetry = 100 * time.Millisecond
+	lastRetry  = 10 * time.Second
+)
+
+// loop brings the plane to what is wanted whenever something has happened, and
+// then tells of it: a script that hears of a server finds it in or out.
+func (s *Service) loop(ctx context.Context) {
+	defer close(s.ended)
+	pause := firstRetry
+	retry := time.NewTimer(0)
+	retry.Stop()
+	defer retry.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.queue.kick:
+		case <-retry.C:
+		}
+		s.watch()
+		events := s.drain()
+		s.mu.Lock()
+		err := s.set()
+		s.report(err)
+		s.save()
+		s.mu.Unlock()
+		s.post(events)
+		if err == nil {
+			pause = firstRetry
+			retry.Stop()
+			continue
+		}
+		retry.Reset(pause)
+		pause = min(2*pause, lastRetry)
+	}
+}
+
+// wake has the loop look.
+func (s *Service) wake() {
+	select {
+	case s.queue.kick <- struct{}{}:
+	default:
+	}
+}
+
+// happened takes an event of the checks.
+func (s *Service) happened(e real.Event) {
+	s.queue.mu.Lock()
+	s.queue.events = append(s.queue.events, e)
+	s.queue.mu.Unlock()
+	s.wake()
+}
+
+func (s *Service) drain() []real.Event {
+	s.queue.mu.Lock()
+	defer s.queue.mu.Unlock()
+	events := s.queue.events
+	s.queue.events = nil
+	return events
+}
+
+// watch passes on what others have seen change.
+func (s *Service) watch() {
+	s.takeHeld()
+	s.queue.mu.Lock()
+	changed := s.queue.changed
+	s.queue.changed = nil
+	s.queue.mu.Unlock()
+	for _, w := range changed {
+		s.runner.Changed(w.Kind, w.Name)
+	}
+}
+
+// takeHeld gives the checks the addresses of the host.
+func (s *Service) takeHeld() {
+	var held func(netip.Prefix) bool
+	s.queue.mu.Lock()
+	moved := s.queue.moved
+	held, s.queue.moved = s.queue.held, false
+	s.queue.mu.Unlock()
+	if moved {
+		s.runner.Held(held)
+	}
+}
+
+// wants is what should be forwarded now.
+func (s *Service) wants() []service {
+	to := map[string][]real.Destination{}
+	if s.runner != nil {
+		for _, v := range s.runner.Status() {
+			to[v.Name] = v.Destinations
+		}
+	}
+	return s.manual.apply(s.plan.services(to))
+}
+
+// configFor is the plane's configuration for services.
+func (s *Service) configFor(list []service) l4.Config {
+	c := s.plan.config(list)
+	c.Timeouts = s.manual.timeouts(c.Timeouts)
+	return c
+}
+
+// set brings the plane to what is wanted. The plane is opened with the first
+// service: a node without any needs none.
+func (s *Service) set() error {
+	list := s.wants()
+	if s.plane == nil {
+		if len(list) == 0 {
+			return nil
+		}
+		if err := s.open(); err != nil {
+			return err
+		}
+	}
+	return s.plane.Set(s.configFor(list))
+}
+
+// report tells when the plane is not as wanted, and when it is again.
+func (s *Service) report(err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if text == s.trouble {
+		return
+	}
+	s.trouble = text
+	if err != nil {
+		s.opt.Post(alert.Event{Kind: "forwarding", Severity: alert.Error, Plane: "l4", Text: "packets are not forwarded as wanted, it is tried again: " + text})
+		return
+	}
+	s.opt.Post(alert.Event{Kind: "forwarding", Severity: alert.Notice, Plane: "l4", Text: "packets are forwarded as wanted again"})
+}
+
+func (s *Service) warn(kind, text string) {
+	s.opt.Post(alert.Event{Kind: kind, Severity: alert.Warning, Plane: "l4", Text: text})
+}
+
+// post tells people and scripts.
+func (s *Service) post(events []real.Event) {
+	if len(events) == 0 {
+		return
+	}
+	s.mu.Lock()
+	f := s.plan.model
+	s.mu.Unlock()
+	for i := range events {
+		s.opt.Post(alertOf(&events[i], f))
+	}
+}
+
+// save writes the state down where it has changed.
+func (s *Service) save() {
+	x := &saved{Manual: s.manual}
+	for _, v := range s.plan.virtuals {
+		x.Owned = append(x.Owned, v.keys...)
+	}
+	for _, v := range s.runner.Status() {
+		for _, r := range v.Servers {
+			if !r.Up {
+				x.Down = append(x.Down, downServer{v.Name, serverName(r.Real)})
+			}
+		}
+	}
+	if len(x.Owned) > 0 || len(x.Manual.Services) > 0 || s.written != "" {
+		s.write(x)
+	}
+}
+
+func (s *Service) write(x *saved) {
+	b, err := json.Marshal(x)
+	if err == nil && string(b) == s.written {
+		return
+	}
+	if err = errors.Join(err, x.write(s.opt.StateFile)); err != nil {
+		s.warn("state", "what the next process needs is not written down: "+err.Error())
+		return
+	}
+	s.written = string(b)
+}
+
+// serverName is a real server's address and port.
+func serverName(r *model.RealServer) string { return netip.AddrPortFrom(r.Addr, r.Port).String() }
