@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -568,4 +569,20 @@ func (k *Keeper) dump(s syscall.Signal) {
 		}
 		k.post(func() { k.log(Notice, "%s", strings.TrimSpace(text)) })
 	}()
+}
+
+// backendsDown passes on what a worker says of its backends. A candidate's word
+// counts as well: it says so once, when its checks begin.
+func (k *Keeper) backendsDown(c *child, fd int) {
+	if fd < 0 {
+		return
+	}
+	b, err := ipc.ReadBlob(fd)
+	var names []string
+	if err != nil || !k.o.Failover || c.draining || json.Unmarshal(b, &names) != nil {
+		return
+	}
+	if err := k.failover.page.SetDown(names); err != nil {
+		k.log(Warning, "%v", err)
+	}
 }

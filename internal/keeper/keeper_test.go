@@ -97,7 +97,9 @@ type echo struct {
 	once     sync.Once
 	state    []byte
 	left     bool
-	save     func() error
+
+	accepting sync.WaitGroup
+	save      func() error
 }
 
 func newEcho(file string) *echo {
@@ -162,7 +164,7 @@ func (e *echo) Start(h worker.Handover) error {
 			u.SetUnlinkOnClose(false)
 		}
 		e.listens = append(e.listens, l)
-		go func() {
+		e.accepting.Go(func() {
 			for {
 				c, err := l.Accept()
 				if err != nil {
@@ -170,7 +172,7 @@ func (e *echo) Start(h worker.Handover) error {
 				}
 				e.serve(c)
 			}
-		}()
+		})
 	}
 	return nil
 }
@@ -287,6 +289,7 @@ func (e *echo) Drain(give func(int, []byte) error) {
 	for _, l := range e.listens {
 		l.Close()
 	}
+	e.accepting.Wait() // who was accepted last is served, too
 	e.mu.Lock()
 	e.give, e.draining = give, true
 	var idle []net.Conn

@@ -42,6 +42,8 @@ func (k *Keeper) receive(c *child, msg message, fds []int) {
 				k.state = state
 			}
 		}
+	case worker.OpDown:
+		k.backendsDown(c, take())
 	case worker.OpLog:
 		k.startLog.WriteString(msg.Text)
 	}

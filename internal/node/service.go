@@ -74,6 +74,9 @@ type Service struct {
 	save   atomic.Pointer[func() error] // set by Start
 	saving atomic.Bool                  // a save is about to begin
 
+	down    atomic.Pointer[func([]string) error] // set by Start; nil: nobody follows
+	telling atomic.Bool
+
 	drained  chan struct{} // closed when nothing is under way after Drain
 	stopOnce sync.Once
 }
@@ -251,6 +254,7 @@ func (s *Service) serverChanged(srv *pool.Server) {
 		s.rt.DropIdle(srv)
 	}
 	s.keepState()
+	s.tellDown()
 }
 
 // keepState has the keeper keep the present state soon, for a worker that has
@@ -327,6 +331,9 @@ func (s *Service) Start(h worker.Handover) error {
 	if h.Save != nil {
 		s.save.Store(&h.Save)
 	}
+	if h.Down != nil {
+		s.down.Store(&h.Down)
+	}
 	if h.State != nil {
 		s.restore(h.State, now)
 	}
@@ -363,6 +370,7 @@ func (s *Service) Start(h worker.Handover) error {
 		return err
 	}
 	s.startAdmin()
+	s.tellDown()
 	return nil
 }
 

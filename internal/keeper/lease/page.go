@@ -23,7 +23,7 @@ const (
 	headerSize = 4096
 	slotSize   = 8 << 20 // half of an area
 	areaSize   = 2 * slotSize
-	pageSize   = headerSize + 2*areaSize
+	pageSize   = headerSize + 3*areaSize
 	slotHead   = 12 // length, checksum
 )
 
@@ -37,6 +37,7 @@ type header struct {
 	will   atomic.Uint64 // by the failover process: sequence << 1 | half
 	state  atomic.Uint64
 	beat   atomic.Int64 // by the failover process: when it last beat
+	down   atomic.Uint64
 }
 
 const magic = 0x6576656e6b65656c

@@ -183,3 +183,28 @@ func TestWorkerState(t *testing.T) {
 		t.Fatal("the same state again is no change")
 	}
 }
+
+func TestDownBackends(t *testing.T) {
+	keeper := newPage(t)
+	failover := inherit(t, keeper)
+	if _, known := failover.Down(); known {
+		t.Fatal("known before anybody told")
+	}
+	drain := func() bool {
+		var b [8]byte
+		n, _ := unix.Read(failover.WorkerEvent(), b[:])
+		return n == 8
+	}
+	for _, want := range [][]string{{}, {"shop", "api"}, {"api"}} {
+		if err := keeper.SetDown(want); err != nil {
+			t.Fatal(err)
+		}
+		got, known := failover.Down()
+		if !known || !reflect.DeepEqual(got, want) || !drain() {
+			t.Fatalf("%v (%v) instead of %v, or no event", got, known, want)
+		}
+		if keeper.SetDown(want); drain() {
+			t.Fatal("the same list again is no change")
+		}
+	}
+}

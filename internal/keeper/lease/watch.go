@@ -1,6 +1,9 @@
 package lease
 
 import (
+	"bytes"
+	"encoding/json"
+	"fmt"
 	"os"
 	"time"
 
@@ -69,8 +72,7 @@ func (p *Page) SetWorker(s WorkerState, now time.Duration) error {
 		return nil
 	}
 	p.head().worker.Store(uint64(now)<<8 | uint64(s))
-	_, err := unix.Write(p.event, []byte{1, 0, 0, 0, 0, 0, 0, 0})
-	return err
+	return p.signal()
 }
 
 // Worker is the state of the proxy, and since when on the monotonic clock.
@@ -79,6 +81,37 @@ func (p *Page) Worker() (WorkerState, time.Duration) {
 	return WorkerState(v & 0xff), time.Duration(v >> 8)
 }
 
-// WorkerEvent is an eventfd that becomes readable when Worker has changed.
+// SetDown tells the failover process which backends of the proxy have no
+// server that could be used.
+func (p *Page) SetDown(backends []string) error {
+	b, err := json.Marshal(backends)
+	if err != nil {
+		return fmt.Errorf("lease: backends: %w", err)
+	}
+	if bytes.Equal(b, p.read(2, &p.head().down)) {
+		return nil
+	}
+	if err := p.write(2, &p.head().down, b); err != nil {
+		return err
+	}
+	return p.signal()
+}
+
+// Down is the backends without a server; known is false until the proxy has
+// told.
+func (p *Page) Down() (backends []string, known bool) {
+	b := p.read(2, &p.head().down)
+	if b == nil || json.Unmarshal(b, &backends) != nil {
+		return nil, false
+	}
+	return backends, true
+}
+
+func (p *Page) signal() error {
+	_, err := unix.Write(p.event, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	return err
+}
+
+// WorkerEvent is an eventfd that becomes readable when Worker or Down has changed.
 // Whoever polls it reads it.
 func (p *Page) WorkerEvent() int { return p.event }

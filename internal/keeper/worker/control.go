@@ -23,6 +23,8 @@ type Control interface {
 	Ready(blob []byte) error
 	// SaveState keeps a state for the case that this worker dies.
 	SaveState(state []byte) error
+	// ReportDown tells which backends have no server that could be used.
+	ReportDown(backends []string) error
 	// Log keeps messages for the keeper's command line (show startup-logs).
 	Log(text string)
 	// Events is closed when the keeper is gone.

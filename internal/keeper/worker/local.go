@@ -72,6 +72,9 @@ func (l *Local) Blob() []byte {
 	return l.blob
 }
 
+// ReportDown implements Control; nobody follows this worker.
+func (l *Local) ReportDown([]string) error { return nil }
+
 // SaveState implements Control.
 func (l *Local) SaveState(state []byte) error {
 	l.mu.Lock()

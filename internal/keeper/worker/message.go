@@ -22,6 +22,7 @@ const (
 	OpReady     Op = "ready"     // carries the blob of the configuration
 	OpSave      Op = "save"      // carries a blob; no answer
 	OpLog       Op = "log"       // Text; no answer
+	OpDown      Op = "down"      // carries a blob, a list of backends; no answer
 )
 
 // Messages of a keeper.

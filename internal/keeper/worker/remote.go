@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -242,6 +243,15 @@ func (r *Remote) Ready(blob []byte) error {
 	}
 	// The keeper sends /dev/null, which a new root need not have.
 	return redirect(a.fds[0])
+}
+
+// ReportDown implements Control.
+func (r *Remote) ReportDown(backends []string) error {
+	b, err := json.Marshal(backends)
+	if err != nil {
+		return err
+	}
+	return r.sendBlob(Message{Op: OpDown}, b)
 }
 
 // SaveState implements Control.

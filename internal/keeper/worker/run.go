@@ -135,7 +135,11 @@ func (r *runner) start() error {
 	if err := settings.Privileges.Apply(); err != nil {
 		return err
 	}
-	if err := r.svc.Start(Handover{State: state, Save: func() error { return r.ctl.SaveState(r.svc.State()) }}); err != nil {
+	var down func([]string) error
+	if boot.Lease {
+		down = r.ctl.ReportDown
+	}
+	if err := r.svc.Start(Handover{State: state, Save: func() error { return r.ctl.SaveState(r.svc.State()) }, Down: down}); err != nil {
 		return err
 	}
 	return r.ctl.Ready(files.Snapshot())

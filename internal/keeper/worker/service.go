@@ -61,6 +61,9 @@ type Handover struct {
 	// is done every second anyway; a change by hand (set server … state) is
 	// worth a call, which may come from any goroutine.
 	Save func() error
+	// Down tells which backends have no server that could be used, when that
+	// changes; nil: nobody wants to know.
+	Down func(backends []string) error
 }
 
 // RuntimeService is a Service with a runtime API. Runtime takes one client
