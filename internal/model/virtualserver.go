@@ -7,6 +7,7 @@ import (
 
 // LVSGlobal is what global_defs says of packet forwarding.
 type LVSGlobal struct {
+	Backend       string // lvs_backend (an extension): "ebpf", "ipvs"; "": the first that works
 	Flush         bool   // lvs_flush
 	FlushOnStop   string // "", "all", "VS"
 	TimeoutTCP    time.Duration

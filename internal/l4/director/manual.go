@@ -55,7 +55,9 @@ type EditError struct {
 // Error is the text.
 func (e *EditError) Error() string { return e.Text }
 
-func refuse(c Code, format string, args ...any) error { return &EditError{c, fmt.Sprintf(format, args...)} }
+func refuse(c Code, format string, args ...any) error {
+	return &EditError{c, fmt.Sprintf(format, args...)}
+}
 
 // manual is what was changed by hand: services beside those of the
 // configuration, and differences to those of the configuration. It is a value:

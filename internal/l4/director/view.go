@@ -1,0 +1,315 @@
+package director
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"evenkeel/internal/health/real"
+	"evenkeel/internal/l4"
+)
+
+// View is everything as it is now, for status.
+type View struct {
+	Backend  string            // "": nothing is forwarded
+	Note     string            `json:",omitempty"` // why it is not the preferred one
+	Trouble  string            `json:",omitempty"` // why the plane is not as wanted
+	Virtual  []VirtualView     // of the configuration
+	ByHand   []l4.ServiceStats `json:",omitempty"` // services that nobody configured
+	Counters l4.Counters
+	Rates    l4.Rates
+	Flows    int
+	Drops    map[string]uint64 `json:",omitempty"`
+}
+
+// VirtualView is one virtual_server.
+type VirtualView struct {
+	Name      string
+	Scheduler string
+	Quorum    bool
+	Needed    int    // the weight that a quorum is
+	Weight    int    // of the servers that are up
+	Suspended bool   `json:",omitempty"` // ha_suspend: its address is not here
+	Sorry     bool   `json:",omitempty"` // the sorry server answers
+	Changed   string `json:",omitempty"` // by hand, in words
+	Services  []l4.ServiceStats
+	Servers   []ServerView
+}
+
+// ServerView is one real server of the configuration, with the counters of all
+// services of the virtual server.
+type ServerView struct {
+	Name     string
+	Method   string
+	Up       bool
+	Sorry    bool `json:",omitempty"`
+	Weight   int  // in the plane; 0: gets no new connections
+	In       bool // the plane has it
+	Counters l4.Counters
+	Rates    l4.Rates
+	Active   int
+	Inactive int
+	Persist  int
+	Full     bool        `json:",omitempty"` // above its threshold
+	Checks   []CheckView `json:",omitempty"`
+}
+
+// CheckView is one checker.
+type CheckView struct {
+	Kind string
+	Up   bool
+	Ran  bool
+	Text string
+}
+
+// View is a snapshot for status.
+func (s *Service) View() *View {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v := &View{Trouble: s.trouble}
+	if s.plan == nil || s.runner == nil {
+		return v
+	}
+	var snapshot l4.Snapshot
+	if s.plane != nil {
+		v.Backend, v.Note = s.used.name(), s.used.note
+		var err error
+		if snapshot, err = s.plane.Stats(); err != nil && v.Trouble == "" {
+			v.Trouble = "counters: " + err.Error()
+		}
+	}
+	v.Counters, v.Rates, v.Flows, v.Drops = snapshot.Counters, snapshot.Rates, snapshot.Flows, snapshot.Drops
+	services := make(map[l4.Key]*l4.ServiceStats, len(snapshot.Services))
+	for i := range snapshot.Services {
+		services[snapshot.Services[i].Key.Canonical()] = &snapshot.Services[i]
+	}
+	checked := map[string]*real.Status{}
+	list := s.runner.Status()
+	for i := range list {
+		checked[list[i].Name] = &list[i]
+	}
+	for _, x := range s.plan.virtuals {
+		v.Virtual = append(v.Virtual, s.viewVirtual(x, checked[x.name], services))
+	}
+	for i := range snapshot.Services {
+		if s.plan.owner[snapshot.Services[i].Key.Canonical()] == nil {
+			v.ByHand = append(v.ByHand, snapshot.Services[i])
+		}
+	}
+	return v
+}
+
+func (s *Service) viewVirtual(x *virtual, c *real.Status, services map[l4.Key]*l4.ServiceStats) VirtualView {
+	w := VirtualView{Name: x.name, Scheduler: x.spec.Scheduler, Needed: max(x.spec.Quorum, 1)}
+	var stats []*l4.ServiceStats
+	for _, k := range x.keys {
+		if t := services[k]; t != nil {
+			stats = append(stats, t)
+			w.Services = append(w.Services, *t)
+		}
+		if i := s.manual.find(k); i >= 0 {
+			w.Changed = "changed by hand until the next reload"
+			if m := &s.manual.Services[i]; m.Deleted && !m.Whole {
+				w.Changed = "removed by hand until the next reload"
+			}
+		}
+	}
+	if c == nil {
+		return w
+	}
+	w.Quorum, w.Weight, w.Suspended = c.Quorum, c.Weight, c.Suspended
+	for i := range c.Servers {
+		r := &c.Servers[i]
+		y := ServerView{Up: r.Up}
+		for _, k := range r.Checks {
+			y.Checks = append(y.Checks, CheckView{string(k.Kind), k.Up, k.Ran, k.Text})
+		}
+		y.sum(x, real.Destination{Real: r.Real, Weight: r.Weight}, stats)
+		w.Servers = append(w.Servers, y)
+	}
+	if sorry := x.spec.Sorry; sorry != nil {
+		y := ServerView{Sorry: true, Up: true}
+		y.sum(x, real.Destination{Real: sorry}, stats)
+		w.Sorry = y.In && y.Weight > 0
+		w.Servers = append(w.Servers, y)
+	}
+	return w
+}
+
+// sum adds up what a server has in all services of its virtual server.
+func (y *ServerView) sum(x *virtual, d real.Destination, stats []*l4.ServiceStats) {
+	y.Name = serverName(d.Real)
+	for _, t := range stats {
+		s, ok := x.server(t.Key.Canonical(), d.Real, d.Weight)
+		if !ok {
+			continue
+		}
+		y.Method = s.Method.String()
+		for i := range t.Servers {
+			r := &t.Servers[i]
+			if r.Key() != s.Key() {
+				continue
+			}
+			y.In, y.Weight, y.Full = true, r.Weight, y.Full || r.Overloaded
+			y.Counters.Add(r.Counters)
+			y.Rates = addRates(y.Rates, r.Rates)
+			y.Active += r.Active
+			y.Inactive += r.Inactive
+			y.Persist += r.Persistent
+		}
+	}
+}
+
+func addRates(a, b l4.Rates) l4.Rates {
+	return l4.Rates{Connections: a.Connections + b.Connections, PacketsIn: a.PacketsIn + b.PacketsIn, PacketsOut: a.PacketsOut + b.PacketsOut,
+		BytesIn: a.BytesIn + b.BytesIn, BytesOut: a.BytesOut + b.BytesOut}
+}
+
+// JSON is the view for programs.
+func (v *View) JSON() string {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Sprintf("%q\n", err.Error())
+	}
+	return string(b) + "\n"
+}
+
+// Text is the view for people.
+func (v *View) Text() string {
+	var b strings.Builder
+	if len(v.Virtual) == 0 && len(v.ByHand) == 0 {
+		b.WriteString("(no virtual_server is configured)\n")
+	} else {
+		backend := v.Backend
+		if backend == "" {
+			backend = "NOBODY"
+		}
+		fmt.Fprintf(&b, "forwarding by %s, %d connections, %d/s new, %d packets/s and %s in, %d and %s out\n", backend, v.Flows,
+			v.Rates.Connections, v.Rates.PacketsIn, bits(v.Rates.BytesIn), v.Rates.PacketsOut, bits(v.Rates.BytesOut))
+	}
+	for _, line := range []string{v.Note, v.Trouble} {
+		if line != "" {
+			fmt.Fprintf(&b, "  ! %s\n", line)
+		}
+	}
+	for i := range v.Virtual {
+		v.Virtual[i].text(&b)
+	}
+	for i := range v.ByHand {
+		byHand(&b, &v.ByHand[i])
+	}
+	return b.String()
+}
+
+const columns = "  SERVER\tSTATE\tMETHOD\tWEIGHT\tACTIVE\tINACTIVE\tNEW/S\tIN/S\tOUT/S\tTOTAL\tCHECKS"
+
+// maxKeys bounds the services of a group that status lists.
+const maxKeys = 8
+
+func (w *VirtualView) text(b *strings.Builder) {
+	fmt.Fprintf(b, "\nvirtual_server %s  %s", w.Name, w.Scheduler)
+	switch {
+	case w.Suspended:
+		b.WriteString("  suspended: its address is not here")
+	case w.Sorry:
+		fmt.Fprintf(b, "  NO QUORUM: weight %d of %d, the sorry server answers", w.Weight, w.Needed)
+	case !w.Quorum:
+		fmt.Fprintf(b, "  NO QUORUM: weight %d of %d", w.Weight, w.Needed)
+	default:
+		fmt.Fprintf(b, "  quorum: weight %d of %d", w.Weight, w.Needed)
+	}
+	if w.Changed != "" {
+		fmt.Fprintf(b, "  (%s)", w.Changed)
+	}
+	b.WriteString("\n")
+	for i := range w.Services {
+		if len(w.Services) == 1 {
+			break
+		}
+		if i == maxKeys {
+			fmt.Fprintf(b, "  … and %d more\n", len(w.Services)-maxKeys)
+			break
+		}
+		fmt.Fprintf(b, "  %v  %d connections, %d/s new\n", w.Services[i].Key, w.Services[i].Connections, w.Services[i].Rates.Connections)
+	}
+	t := tabwriter.NewWriter(b, 0, 8, 2, ' ', 0)
+	if len(w.Servers) > 0 {
+		fmt.Fprintln(t, columns)
+	}
+	for i := range w.Servers {
+		r := &w.Servers[i]
+		weight := "-"
+		if r.In {
+			weight = fmt.Sprint(r.Weight)
+		}
+		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\t%s\t%d\t%s\n", r.Name, r.state(), r.Method, weight, r.Active, r.Inactive,
+			r.Rates.Connections, bits(r.Rates.BytesIn), bits(r.Rates.BytesOut), r.Counters.Connections, r.checks())
+	}
+	_ = t.Flush()
+}
+
+// state is a server in one word.
+func (r *ServerView) state() string {
+	switch {
+	case r.Sorry && r.In && r.Weight > 0:
+		return "sorry"
+	case r.Sorry:
+		return "(sorry)"
+	case !r.Up:
+		return "DOWN"
+	case r.Full:
+		return "full"
+	case r.In && r.Weight == 0:
+		return "drain"
+	}
+	return "up"
+}
+
+// checks is what the checkers found: that of a failure, or of all.
+func (r *ServerView) checks() string {
+	var bad, good []string
+	for _, c := range r.Checks {
+		text := c.Text
+		if text == "" {
+			text = "not yet checked"
+		}
+		text = c.Kind + ": " + text
+		if c.Up {
+			good = append(good, text)
+		} else {
+			bad = append(bad, text)
+		}
+	}
+	if len(bad) > 0 {
+		return strings.Join(bad, "; ")
+	}
+	return strings.Join(good, "; ")
+}
+
+func byHand(b *strings.Builder, s *l4.ServiceStats) {
+	fmt.Fprintf(b, "\n%v  %s  added by hand\n", s.Key, s.SchedulerName())
+	t := tabwriter.NewWriter(b, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(t, strings.TrimSuffix(columns, "\tCHECKS"))
+	for i := range s.Servers {
+		r := &s.Servers[i]
+		fmt.Fprintf(t, "  %v\t\t%v\t%d\t%d\t%d\t%d\t%s\t%s\t%d\n", r.Key(), r.Method, r.Weight, r.Active, r.Inactive, r.Rates.Connections,
+			bits(r.Rates.BytesIn), bits(r.Rates.BytesOut), r.Connections)
+	}
+	_ = t.Flush()
+}
+
+// bits is a rate of bytes in bits per second.
+func bits(bytes uint64) string {
+	v := float64(bytes) * 8
+	for _, unit := range []string{"", "k", "M", "G"} {
+		if v < 1000 || unit == "G" {
+			if unit == "" {
+				return fmt.Sprintf("%.0fb/s", v)
+			}
+			return fmt.Sprintf("%.1f%sb/s", v, unit)
+		}
+		v /= 1000
+	}
+	return ""
+}
