@@ -50,6 +50,10 @@ type Flow struct {
 	State    string         // as ipvsadm prints it: ESTABLISHED, FIN_WAIT, UDP, NONE for a persistence template, ...
 	Template bool           // remembers where a persistent client goes
 	Expires  time.Duration  // from now, unless a packet comes
+
+	// Of a template that a persistence engine made: its name and what it
+	// remembers clients by.
+	PersistenceName, PersistenceData string
 }
 
 // FlowLister is a plane that can tell which connections it remembers

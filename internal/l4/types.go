@@ -308,6 +308,15 @@ type Rates struct {
 	Connections, PacketsIn, PacketsOut, BytesIn, BytesOut uint64
 }
 
+// Add adds other to r.
+func (r *Rates) Add(other Rates) {
+	r.Connections += other.Connections
+	r.PacketsIn += other.PacketsIn
+	r.PacketsOut += other.PacketsOut
+	r.BytesIn += other.BytesIn
+	r.BytesOut += other.BytesOut
+}
+
 // ServerStats is one server of a Snapshot.
 type ServerStats struct {
 	Server
