@@ -7,7 +7,7 @@ FUZZTIME ?= 30s
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL = build
-.PHONY: help build test test-go race fuzz demo bench docs peers clean
+.PHONY: help build test test-go race fuzz demo demo-proxy drill bench docs peers clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' Makefile | expand -t 20
@@ -30,9 +30,16 @@ race: ## the packages with goroutines, under the race detector (needs a C compil
 fuzz: ## every fuzz test, FUZZTIME (30s) each
 	@GO="$(GO)" scripts/fuzz $(FUZZTIME)
 
-demo: build ## live, on loopback, without root and without configuration
+demo: build ## live, without configuration: as root a pair of directors with an address that moves, else one on loopback
+	@$(GO) build -trimpath -buildvcs=false -o bin/demo ./demo
+	@if [ "$$(id -u)" -eq 0 ] && unshare -n true 2>/dev/null; then bin/evenkeel lab demo $(ARGS); else bin/demo $(ARGS); fi
+
+demo-proxy: build ## the demo of the proxy alone, on loopback
 	@$(GO) build -trimpath -buildvcs=false -o bin/demo ./demo
 	@bin/demo $(ARGS)
+
+drill: peers build ## failures on pairs of directors, beside keepalived and HAProxy (root)
+	@scripts/drill $(ARGS)
 
 bench: peers build ## side by side with HAProxy and nginx
 	$(GO) run ./bench $(ARGS)
