@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"sync"
 	"time"
 
@@ -114,11 +115,8 @@ func (s *Service) Start(p *lease.Page, state []byte) error {
 		}
 	}
 	s.running = true
-	s.loop.Post(func() {
-		s.plane.Wake(s.loop.Now())
-		s.plane.load(s.prepared, from)
-	})
 	go s.run()
+	s.do(func() { s.plane.load(s.prepared, from) })
 	s.follow()
 	s.collect()
 	return nil
@@ -202,6 +200,10 @@ func (s *Service) lookForKeeper() {
 
 // run is the loop's goroutine.
 func (s *Service) run() {
+	// The runtime lends a thread one of so many processors. With more of them
+	// than there are goroutines with something to do, the loop never waits for
+	// one that a thread holds which is not running.
+	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), lentProcessors))
 	level := defaultRealtime
 	if m := s.prepared.model; m.RTPriority > 0 {
 		level = m.RTPriority
@@ -218,6 +220,8 @@ func (s *Service) run() {
 	}
 	close(s.ended)
 }
+
+const lentProcessors = 6
 
 // defaultRealtime is the lowest priority above everything that is not
 // real-time.

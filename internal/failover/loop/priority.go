@@ -3,7 +3,9 @@ package loop
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
+	"sync"
 	"time"
 	"unsafe"
 
@@ -50,6 +52,8 @@ func (p *priority) want(level int) error {
 			return fmt.Errorf("no real-time priority: RLIMIT_RTTIME is %d us and may not be raised: %w", limit.Cur, err)
 		}
 	}
+	release := hoard()
+	defer release()
 	if err := p.all(unix.SCHED_RR); err != nil {
 		p.level = 0
 		p.said = "normal: " + err.Error()
@@ -57,6 +61,29 @@ func (p *priority) want(level int) error {
 	}
 	p.said = fmt.Sprintf("SCHED_RR %d", level)
 	return nil
+}
+
+// hoarded is how many threads exist from the start: more than this process has
+// ever been seen to use at once.
+const hoarded = 12
+
+// hoard makes the runtime create threads, which it keeps when they are released:
+// one that it made later would have a normal priority at first, and could stop
+// the world for as long as it does not run.
+func hoard() (release func()) {
+	var there sync.WaitGroup
+	done := make(chan struct{})
+	for range hoarded {
+		there.Add(1)
+		go func() {
+			runtime.LockOSThread()
+			there.Done()
+			<-done
+			runtime.UnlockOSThread()
+		}()
+	}
+	there.Wait()
+	return func() { close(done) }
 }
 
 // all sets every thread.
