@@ -24,6 +24,7 @@ type attachment struct {
 	name   string
 	link   link.Link
 	filter *netlink.BpfFilter
+	handle *netlink.Handle // of the namespace that filter is in
 }
 
 // attach puts the director on the interfaces. On those where an earlier
@@ -33,8 +34,9 @@ func (p *Plane) attach() error {
 	if err != nil {
 		return err
 	}
+	on := attacher{mode: p.opts.Mode, pin: p.opts.Pin, prog: p.prog}
 	for _, name := range names {
-		a, err := p.attachTo(name)
+		a, err := on.attachTo(name)
 		if err != nil {
 			return fmt.Errorf("attach to %s: %w", name, err)
 		}
@@ -64,12 +66,19 @@ func interfaces(names []string) ([]string, error) {
 	return names, nil
 }
 
-func (p *Plane) attachTo(name string) (*attachment, error) {
+// attacher is how to put one program on interfaces.
+type attacher struct {
+	mode Mode
+	pin  string
+	prog *ebpf.Program
+}
+
+func (p *attacher) attachTo(name string) (*attachment, error) {
 	l, err := netlink.LinkByName(name)
 	if err != nil {
 		return nil, err
 	}
-	mode := p.opts.Mode
+	mode := p.mode
 	if mode == Auto || mode == TCX {
 		a, err := p.attachTCX(l)
 		if err == nil || mode == TCX || !errors.Is(err, ebpf.ErrNotSupported) {
@@ -83,7 +92,7 @@ func (p *Plane) attachTo(name string) (*attachment, error) {
 	return nil, fmt.Errorf("there is no mode %q", mode)
 }
 
-func (p *Plane) attachTCX(l netlink.Link) (*attachment, error) {
+func (p *attacher) attachTCX(l netlink.Link) (*attachment, error) {
 	return p.keepLink(l, "tcx", func() (link.Link, error) {
 		return link.AttachTCX(link.TCXOptions{Interface: l.Attrs().Index, Program: p.prog, Attach: ebpf.AttachTCXIngress})
 	})
@@ -91,11 +100,11 @@ func (p *Plane) attachTCX(l netlink.Link) (*attachment, error) {
 
 // keepLink takes a pinned link over, or makes one and pins it where that is
 // wanted.
-func (p *Plane) keepLink(l netlink.Link, kind string, make func() (link.Link, error)) (*attachment, error) {
+func (p *attacher) keepLink(l netlink.Link, kind string, make func() (link.Link, error)) (*attachment, error) {
 	a := &attachment{name: l.Attrs().Name}
 	path := ""
-	if p.opts.Pin != "" {
-		path = filepath.Join(p.opts.Pin, "links", kind+"-"+strconv.Itoa(l.Attrs().Index))
+	if p.pin != "" {
+		path = filepath.Join(p.pin, "links", kind+"-"+strconv.Itoa(l.Attrs().Index))
 		old, err := link.LoadPinnedLink(path, nil)
 		if err == nil {
 			if err = old.Update(p.prog); err == nil {
@@ -123,11 +132,16 @@ func (p *Plane) keepLink(l netlink.Link, kind string, make func() (link.Link, er
 	return a, nil
 }
 
-func (p *Plane) attachClsact(l netlink.Link) (*attachment, error) {
+func (p *attacher) attachClsact(l netlink.Link) (*attachment, error) {
 	qdisc := &netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{
 		LinkIndex: l.Attrs().Index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT,
 	}}
-	if err := netlink.QdiscAdd(qdisc); err != nil && !errors.Is(err, os.ErrExist) {
+	handle, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, err
+	}
+	if err := handle.QdiscAdd(qdisc); err != nil && !errors.Is(err, os.ErrExist) {
+		handle.Close()
 		return nil, fmt.Errorf("qdisc clsact: %w", err)
 	}
 	filter := &netlink.BpfFilter{
@@ -137,10 +151,11 @@ func (p *Plane) attachClsact(l netlink.Link) (*attachment, error) {
 		},
 		Fd: p.prog.FD(), Name: filterName, DirectAction: true,
 	}
-	if err := netlink.FilterReplace(filter); err != nil {
+	if err := handle.FilterReplace(filter); err != nil {
+		handle.Close()
 		return nil, fmt.Errorf("filter: %w", err)
 	}
-	return &attachment{name: l.Attrs().Name, filter: filter}, nil
+	return &attachment{name: l.Attrs().Name, filter: filter, handle: handle}, nil
 }
 
 // close detaches, unless it is kept.
@@ -148,10 +163,11 @@ func (a *attachment) close(keep bool) error {
 	if a.link != nil {
 		return a.link.Close()
 	}
+	defer a.handle.Close()
 	if keep {
 		return nil
 	}
-	if err := netlink.FilterDel(a.filter); err != nil && !errors.Is(err, unix.ENODEV) && !errors.Is(err, os.ErrNotExist) {
+	if err := a.handle.FilterDel(a.filter); err != nil && !errors.Is(err, unix.ENODEV) && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("%s: remove the filter: %w", a.name, err)
 	}
 	return nil

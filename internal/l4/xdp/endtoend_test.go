@@ -251,3 +251,221 @@ func TestDR(t *testing.T) {
 	l.set(p, everything(l4.DR))
 	through(t, l, p)
 }
+
+func TestTUN(t *testing.T) {
+	l := newLAN(t, "tun")
+	l.direct()
+	for _, s := range []string{"s1", "s2"} {
+		var d *Decapsulator
+		var err error
+		l.in(s, func() { d, err = OpenDecapsulator(DecapOptions{}) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { d.Close() })
+		if err := d.Set(netip.MustParseAddr(vip4), netip.MustParseAddr(vip6)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.servers(func(n int) []string { return []string{vip4, vip6} })
+	p := l.director(Options{})
+	l.set(p, everything(l4.TUN))
+	eachKind(t, func(t *testing.T, network string, v6 bool) {
+		address := net.JoinHostPort(vip(v6), "80")
+		if got := l.turns(t, network, address, 6, 400); got["s1"] != 3 || got["s2"] != 3 {
+			t.Errorf("round robin of 6: %v", got)
+		}
+		if network == "tcp" {
+			// Full segments do not fit with the outer header: the client is told.
+			l.turns(t, network, address, 2, 1<<20)
+		}
+	})
+	crossed := everything(l4.TUN)
+	for i := range crossed.Services {
+		v6 := crossed.Services[i].Addr.Is4()
+		for n := range crossed.Services[i].Servers {
+			crossed.Services[i].Servers[n].Addr = netip.MustParseAddr(serverIP(n+1, v6))
+		}
+	}
+	l.set(p, crossed)
+	eachKind(t, func(t *testing.T, network string, v6 bool) {
+		if got := l.turns(t, network, net.JoinHostPort(vip(v6), "80"), 4, 400); got["s1"] != 2 || got["s2"] != 2 {
+			t.Errorf("in a tunnel of the other family: %v", got)
+		}
+	})
+	if t.Failed() {
+		s, _ := p.Stats()
+		t.Logf("%+v", s)
+	}
+}
+
+func TestFullNAT(t *testing.T) {
+	l := newLAN(t, "fn")
+	l.servers(func(n int) []string { return []string{serverIP(n, false), serverIP(n, true)} })
+	l.address("d", "10.77.0.200/32", "fd77::200/128")
+	p := l.director(Options{})
+	c := everything(l4.FULLNAT)
+	c.Pool = []netip.Addr{netip.MustParseAddr("10.77.0.200"), netip.MustParseAddr("fd77::200")}
+	l.set(p, c)
+	through(t, l, p)
+}
+
+func TestWeightsDrainAndRemoval(t *testing.T) {
+	l := newLAN(t, "dra")
+	l.throughDirector()
+	l.servers(func(n int) []string { return []string{serverIP(n, false)} })
+	p := l.director(Options{})
+	s := both(l4.NAT, l4.TCP, false)
+	s.Scheduler = "wrr"
+	s.Servers[0].Weight = 3
+	l.set(p, l4.Config{Services: []l4.Service{s}})
+	address := vip4 + ":80"
+	if got := l.turns(t, "tcp", address, 8, 8); got["s1"] != 6 || got["s2"] != 2 {
+		t.Errorf("weights 3 and 1: %v", got)
+	}
+	c, err := l.dial("tcp", address)
+	for err == nil {
+		// A connection that stays, to s1.
+		if name, err := talk(c, "tcp", 8); err != nil {
+			t.Fatal(err)
+		} else if name == "s1" {
+			break
+		}
+		c.Close()
+		c, err = l.dial("tcp", address)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	s.Servers[0].Weight = 0
+	l.set(p, l4.Config{Services: []l4.Service{s}})
+	if got := l.turns(t, "tcp", address, 4, 8); got["s2"] != 4 {
+		t.Errorf("new connections while s1 drains: %v", got)
+	}
+	if _, err := c.Write([]byte("more")); err != nil {
+		t.Error(err)
+	}
+	if !acknowledged(l, c) {
+		t.Error("the draining server's connection does not go on")
+	}
+	s.Servers = s.Servers[1:]
+	l.set(p, l4.Config{Services: []l4.Service{s}})
+	c.Write([]byte("lost"))
+	if acknowledged(l, c) {
+		t.Error("a removed server still gets packets")
+	}
+	back := both(l4.NAT, l4.TCP, false)
+	l.set(p, l4.Config{Services: []l4.Service{back}})
+	if !acknowledged(l, c) {
+		t.Error("a connection does not go on when its server is back")
+	}
+}
+
+// acknowledged is whether the client's unacknowledged bytes get through within
+// some retransmissions.
+func acknowledged(l *lan, c net.Conn) bool {
+	local := c.LocalAddr().(*net.TCPAddr).Port
+	for range 20 {
+		out := l.run("ip", "netns", "exec", l.prefix+"c", "ss", "-tnH", "sport", "=", fmt.Sprintf(":%d", local))
+		if f := strings.Fields(out); len(f) > 2 && f[2] == "0" {
+			return true
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return false
+}
+
+// A new process takes pinned programs and maps over: packets pass all the
+// time, and connections go on.
+func TestTakeOver(t *testing.T) {
+	l := newLAN(t, "tak")
+	l.throughDirector()
+	l.servers(func(n int) []string { return []string{serverIP(n, false), serverIP(n, true)} })
+	pin := t.TempDir() + "/bpf"
+	t.Cleanup(func() {
+		l.in("d", func() {
+			if err := Remove(pin); err != nil {
+				t.Error(err)
+			}
+		})
+	})
+	first := l.director(Options{Pin: pin})
+	config := everything(l4.NAT)
+	config.Services[0].Port, config.Services[0].PortLast = 80, 90
+	l.set(first, config)
+	c, err := l.dial("tcp", vip4+":80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	stop := make(chan struct{})
+	var lost, sent int
+	var pinging sync.WaitGroup
+	udp, err := l.dial("udp", vip4+":80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer udp.Close()
+	pinging.Add(1)
+	go func() {
+		defer pinging.Done()
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			sent++
+			if _, err := talk(udp, "udp", 16); err != nil {
+				lost++
+			}
+		}
+	}()
+	last := first
+	for range 5 {
+		next := l.director(Options{Pin: pin})
+		last.Close()
+		last = next
+		l.set(next, config)
+	}
+	last.Close()
+	time.Sleep(50 * time.Millisecond) // nobody is there, and packets pass
+	last = l.director(Options{Pin: pin})
+	close(stop)
+	pinging.Wait()
+	if lost > 0 || sent < 100 {
+		t.Errorf("%d of %d packets lost", lost, sent)
+	}
+	if name, err := talk(c, "tcp", 1<<20); err != nil {
+		t.Errorf("a connection from before: %s, %v", name, err)
+	}
+	l.set(last, config)
+	s, err := last.Stats()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Services[0].Connections; got != 1 {
+		t.Errorf("%d connections counted, want 1: counters do not outlive the process", got)
+	}
+	if got := s.Services[0].Servers[0].Active + s.Services[0].Servers[1].Active; got != 1 {
+		t.Errorf("%d active connections, want 1", got)
+	}
+}
+
+func TestClsact(t *testing.T) {
+	l := newLAN(t, "cls")
+	l.throughDirector()
+	l.servers(func(n int) []string { return []string{serverIP(n, false)} })
+	p := l.director(Options{Mode: Clsact})
+	l.set(p, l4.Config{Services: []l4.Service{both(l4.NAT, l4.TCP, false)}})
+	if got := l.turns(t, "tcp", vip4+":80", 4, 1<<16); got["s1"] != 2 {
+		t.Errorf("round robin: %v", got)
+	}
+	p.Close()
+	l.in("d", func() {
+		if out := l.run("tc", "filter", "show", "dev", "eth0", "ingress"); strings.Contains(out, "bpf") {
+			t.Errorf("a filter is left: %s", out)
+		}
+	})
+}

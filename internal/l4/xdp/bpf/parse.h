@@ -80,7 +80,7 @@ static __noinline int options4(ctx_t *ctx, __u32 ihl)
  * -1. */
 static __noinline int extensions6(ctx_t *ctx, struct packet *p, __u32 next)
 {
-	__u32 offset = ETH_LEN + IP6_LEN, i, word;
+	__u32 offset = ETH_LEN + IP6_LEN, i, word, fragments = 0;
 	__u8 h[8];
 
 	for (i = 0; i < 8; i++) {
@@ -96,7 +96,7 @@ static __noinline int extensions6(ctx_t *ctx, struct packet *p, __u32 next)
 		if (offset > 300 || offset + 8 > ETH_LEN + p->length || ctx_load(ctx, offset, h, 8))
 			return -1;
 		if (next == NEXT_FRAGMENT) {
-			if (p->fragment)
+			if (fragments++)
 				return -1;
 			word = h[2] << 8 | h[3];
 			/* All but the last are multiples of 8 octets. */

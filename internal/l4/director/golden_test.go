@@ -1,0 +1,383 @@
+package director_test
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"evenkeel/internal/alert"
+	"evenkeel/internal/dialect/keepalived"
+	"evenkeel/internal/l4"
+	"evenkeel/internal/l4/director"
+	"evenkeel/internal/model"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// recorder is a plane that writes down how it is changed.
+type recorder struct {
+	mu       sync.Mutex
+	features l4.Features
+	config   l4.Config
+	lines    []string
+	broken   error
+	sets     int
+	zeroed   int
+}
+
+func (r *recorder) Features() l4.Features { return r.features }
+
+func (r *recorder) Set(c l4.Config) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sets++
+	if r.broken != nil {
+		return r.broken
+	}
+	if err := c.Validate(r.features); err != nil {
+		return err
+	}
+	r.lines = append(r.lines, difference(r.config, c)...)
+	r.config = c
+	return nil
+}
+
+func (r *recorder) Stats() (s l4.Snapshot, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, x := range r.config.Services {
+		t := l4.ServiceStats{Service: x}
+		for _, y := range x.Servers {
+			t.Servers = append(t.Servers, l4.ServerStats{Server: y})
+		}
+		s.Services = append(s.Services, t)
+	}
+	return s, nil
+}
+
+func (r *recorder) Zero(...l4.Key) error { r.zeroed++; return nil }
+
+func (r *recorder) Close() error {
+	r.say("closed")
+	return nil
+}
+
+func (r *recorder) say(text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lines = append(r.lines, text)
+}
+
+// difference is what Set changes, a line each.
+func difference(was, is l4.Config) (lines []string) {
+	find := func(c l4.Config, k l4.Key) *l4.Service {
+		for i := range c.Services {
+			if c.Services[i].Key == k {
+				return &c.Services[i]
+			}
+		}
+		return nil
+	}
+	if was.Timeouts != is.Timeouts {
+		lines = append(lines, fmt.Sprintf("timeouts %v %v %v", is.Timeouts.TCP, is.Timeouts.TCPFin, is.Timeouts.UDP))
+	}
+	for _, s := range was.Services {
+		if find(is, s.Key) == nil {
+			lines = append(lines, fmt.Sprintf("- %v", s.Key))
+		}
+	}
+	for _, s := range is.Services {
+		old := find(was, s.Key)
+		if old == nil {
+			old = &l4.Service{}
+			lines = append(lines, fmt.Sprintf("+ %v %s", s.Key, describe(s)))
+		} else if describe(*old) != describe(s) {
+			lines = append(lines, fmt.Sprintf("~ %v %s", s.Key, describe(s)))
+		}
+		server := func(list []l4.Server, k l4.ServerKey) string {
+			for _, r := range list {
+				if r.Key() == k {
+					return fmt.Sprintf("%v weight %d%s%s", r.Method, r.Weight, positive(" upper ", r.Upper), positive(" lower ", r.Lower))
+				}
+			}
+			return ""
+		}
+		for _, r := range old.Servers {
+			if server(s.Servers, r.Key()) == "" {
+				lines = append(lines, fmt.Sprintf("  - %v -> %v", s.Key, r.Key()))
+			}
+		}
+		for _, r := range s.Servers {
+			switch now, before := server(s.Servers, r.Key()), server(old.Servers, r.Key()); {
+			case before == "":
+				lines = append(lines, fmt.Sprintf("  + %v -> %v %s", s.Key, r.Key(), now))
+			case before != now:
+				lines = append(lines, fmt.Sprintf("  ~ %v -> %v %s", s.Key, r.Key(), now))
+			}
+		}
+	}
+	return lines
+}
+
+func positive(word string, n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprint(word, n)
+}
+
+func describe(s l4.Service) string {
+	text := s.SchedulerName()
+	if s.Flags != 0 {
+		text += fmt.Sprintf(" flags %d", s.Flags)
+	}
+	if s.Persistence != 0 {
+		text += fmt.Sprintf(" persistence %v/%d%s", s.Persistence, s.PersistenceMask, s.PersistenceName)
+	}
+	if s.OnePacket {
+		text += " one-packet"
+	}
+	return text
+}
+
+// bench is a director with everything around it.
+type bench struct {
+	t        *testing.T
+	dir      string
+	plane    *recorder
+	service  *director.Service
+	keep     bool
+	missing  []string
+	ipvs     bool // a second backend that has everything
+	mu       sync.Mutex
+	sessions map[string]bool
+	files    map[string]int64
+	held     map[netip.Addr]bool
+	out      strings.Builder
+}
+
+func newBench(t *testing.T) *bench {
+	return &bench{t: t, dir: t.TempDir(), plane: &recorder{features: everything("fake")}, sessions: map[string]bool{}, files: map[string]int64{}, held: map[netip.Addr]bool{}}
+}
+
+func everything(name string) l4.Features {
+	return l4.Features{Name: name, PortRanges: true, AnyPort: true, FwMarks: true, SYNLimit: true, Engines: []string{"sip"}}
+}
+
+func (b *bench) backends() []director.Backend {
+	all := []director.Backend{{Name: "fake", Features: b.plane.Features, Probe: func() []string { return b.missing },
+		Open:   func() (l4.Plane, error) { b.plane.say("opened"); return b.plane, nil },
+		Remove: func() error { b.plane.say("removed"); return nil }}}
+	if b.ipvs {
+		all = append(all, director.Backend{Name: "ipvs", Features: func() l4.Features { return everything("ipvs") }, Probe: func() []string { return nil },
+			Open: func() (l4.Plane, error) { b.plane.say("opened ipvs"); return b.plane, nil }})
+	}
+	return all
+}
+
+func (b *bench) begin() {
+	b.service = director.New(director.Options{Backends: b.backends(), Post: b.posted, StateFile: filepath.Join(b.dir, "state.json"), KeepServices: b.keep,
+		BFD: func(name string) (bool, bool) {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			up, known := b.sessions[name]
+			return up, known
+		},
+		File: func(name string) (int64, bool) {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			n, known := b.files[name]
+			return n, known
+		}})
+}
+
+func (b *bench) posted(e alert.Event) {
+	text := fmt.Sprintf("event %s %s: %s", e.Kind, e.Severity, e.Text)
+	if e.Notify != nil {
+		text += "\n    pipe: " + e.Notify.Line
+		for _, c := range e.Notify.Commands() {
+			text += "\n    run: " + strings.Join(c.Argv, " ")
+		}
+	}
+	if e.Mail != nil {
+		text += "\n    mail: " + e.Mail.Subject
+	}
+	b.plane.say(text)
+}
+
+func (b *bench) configure(text string) model.Diagnostics {
+	c, d := keepalived.Parse([]keepalived.File{{Name: "f", Data: []byte(text)}}, keepalived.Options{Exists: func(string) bool { return true }})
+	if d.HasErrors() {
+		return d
+	}
+	return append(d, b.service.Configure(c)...)
+}
+
+// tell writes down what happened since.
+func (b *bench) tell() {
+	synctest.Wait()
+	b.plane.mu.Lock()
+	defer b.plane.mu.Unlock()
+	for _, l := range b.plane.lines {
+		b.out.WriteString("  " + l + "\n")
+	}
+	b.plane.lines = nil
+}
+
+// do carries out one line of a scenario. What a file says of configurations is
+// in parts.
+func (b *bench) do(line string, parts map[string]string) {
+	b.out.WriteString("> " + line + "\n")
+	word, rest, _ := strings.Cut(line, " ")
+	switch word {
+	case "start", "check", "reload":
+		if word != "reload" {
+			b.begin()
+		}
+		d := b.configure(parts[rest])
+		for _, x := range d {
+			fmt.Fprintf(&b.out, "  %v: %s; %s\n", x.Pos, x.Message, x.Cure)
+		}
+		switch {
+		case word == "check" || d.HasErrors():
+		case word == "reload":
+			b.service.Apply()
+		default:
+			b.service.Held(b.holds)
+			if err := b.service.Start(); err != nil {
+				fmt.Fprintf(&b.out, "  error: %v\n", err)
+			}
+		}
+	case "up", "down":
+		b.mu.Lock()
+		b.sessions[rest] = word == "up"
+		b.mu.Unlock()
+		if b.service != nil {
+			b.service.Changed(model.CheckerBFD, rest)
+		}
+	case "file":
+		name, value, _ := strings.Cut(rest, " ")
+		b.mu.Lock()
+		fmt.Sscan(value, &b.mustFile()[0])
+		b.files[name] = b.mustFile()[0]
+		b.mu.Unlock()
+		b.service.Changed(model.CheckerFILE, name)
+	case "held", "away":
+		b.mu.Lock()
+		b.held[netip.MustParseAddr(rest)] = word == "held"
+		b.mu.Unlock()
+		b.service.Held(b.holds)
+	case "services":
+		b.out.WriteString(b.service.Control(line))
+	case "break":
+		b.plane.mu.Lock()
+		b.plane.broken = errors.New(rest)
+		b.plane.mu.Unlock()
+	case "mend":
+		b.plane.mu.Lock()
+		b.plane.broken = nil
+		b.plane.mu.Unlock()
+	case "wait":
+		d, err := time.ParseDuration(rest)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		time.Sleep(d)
+	case "stop":
+		b.service.Stop()
+	case "retire":
+		b.service.Retire()
+	case "crash": // nothing is called; only what was written down is left
+		b.tell()
+		b.service.Retire()
+		b.plane.lines = nil
+	case "keep":
+		b.keep = true
+	case "missing":
+		b.missing = []string{rest}
+	case "ipvs":
+		b.ipvs = true
+	case "only":
+		b.plane.features.Schedulers, b.plane.features.Protocols = strings.Fields(rest), []l4.Protocol{l4.TCP, l4.UDP}
+	default:
+		b.t.Fatalf("unknown line %q", line)
+	}
+	b.tell()
+}
+
+func (b *bench) mustFile() []int64 { return numbers[:] }
+
+var numbers [1]int64
+
+func (b *bench) holds(p netip.Prefix) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.held[p.Addr()]
+}
+
+// TestScenarios runs testdata/*.txt: configurations between "== NAME" lines, and
+// after "== scenario" what happens, and compares what the plane and people were
+// told with the golden file.
+func TestScenarios(t *testing.T) {
+	files, _ := filepath.Glob("testdata/*.txt")
+	if len(files) < 8 {
+		t.Fatalf("%d scenarios", len(files))
+	}
+	for _, f := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(f), ".txt"), func(t *testing.T) {
+			text, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := scenario(t, string(text))
+			golden := strings.TrimSuffix(f, ".txt") + ".golden"
+			if *update {
+				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != string(want) {
+				t.Errorf("not as in %s:\n%s", golden, got)
+			}
+		})
+	}
+}
+
+func scenario(t *testing.T, text string) string {
+	parts := map[string]string{}
+	name := ""
+	for line := range strings.Lines(text) {
+		if n, ok := strings.CutPrefix(line, "== "); ok {
+			name = strings.TrimSpace(n)
+			continue
+		}
+		parts[name] += line
+	}
+	var out string
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		lines := strings.Split(strings.TrimSpace(parts["scenario"]), "\n")
+		for _, line := range lines {
+			b.do(line, parts)
+		}
+		if b.service != nil && !slices.Contains([]string{"stop", "retire"}, lines[len(lines)-1]) {
+			b.service.Stop() // no goroutine is left
+		}
+		out = b.out.String()
+	})
+	return out
+}
