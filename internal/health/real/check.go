@@ -28,7 +28,19 @@ type check struct {
 // newCheck makes a checker that is taken for good until it has run, or with
 // alpha for bad. Its first failure counts at once, without retries.
 func newCheck(spec *model.RealCheck, parts int, up bool) *check {
-	return &check{spec: spec, parts: max(1, parts), up: up, retries: spec.Retry}
+	c := &check{spec: spec, parts: max(1, parts), up: up}
+	c.retries = c.retry()
+	return c
+}
+
+// retry is how many failures in a row do not count. What is watched and not
+// asked has none: it is looked at once for each change, and looking again would
+// find the same.
+func (c *check) retry() int {
+	if c.spec.Kind == model.CheckerBFD || c.spec.Kind == model.CheckerFILE {
+		return 0
+	}
+	return c.spec.Retry
 }
 
 // verdict is what a result means.
@@ -66,7 +78,7 @@ func (c *check) succeeded(v *verdict) {
 	c.good++
 	c.retries = 0
 	if !c.ran {
-		c.retries = c.spec.Retry
+		c.retries = c.retry()
 	}
 	if c.good < c.parts && (!c.up || !c.ran) {
 		// Not all parts have been seen good: the way up is done without delays
@@ -85,7 +97,7 @@ func (c *check) succeeded(v *verdict) {
 func (c *check) failed(v *verdict) {
 	c.good = 0
 	switch {
-	case (c.up || !c.ran) && c.retries >= c.spec.Retry:
+	case (c.up || !c.ran) && c.retries >= c.retry():
 		v.changed = c.up
 		c.up, c.retries = false, 0
 	case c.up:

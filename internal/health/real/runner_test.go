@@ -322,7 +322,8 @@ func TestWatching(t *testing.T) {
 		defer closeRunner(t, r)
 		v := virtual("10.0.0.1", "10.0.0.2")
 		for i, x := range v.Real {
-			x.Checkers = []*model.RealCheck{{Kind: model.CheckerBFD, BFD: fmt.Sprint("b", i)}}
+			// The retries are the virtual server's; what is watched has none.
+			x.Checkers = []*model.RealCheck{{Kind: model.CheckerBFD, BFD: fmt.Sprint("b", i), Retry: 1}}
 		}
 		w.watch["b1"] = true
 		w.set(r, v)

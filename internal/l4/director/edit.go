@@ -10,6 +10,9 @@ import (
 // which keys are the configuration's. Zero is not for here: it changes nothing
 // that is wanted.
 func (m manual) edit(e Edit, current []service, owned func(l4.Key) bool) (manual, error) {
+	if !slices.Contains(actions, e.Do) {
+		return m, refuse(Invalid, "unknown action %q", string(e.Do))
+	}
 	m = m.clone()
 	k := e.Service.Key.Canonical()
 	i := slices.IndexFunc(current, func(s service) bool { return s.Key.Canonical() == k })
@@ -60,8 +63,6 @@ func (m manual) editServer(e Edit, s *service) (manual, error) {
 		return m, refuse(ServerExists, "%v: the server %v exists already", s.Key, k)
 	case (e.Do == EditServer || e.Do == DeleteServer) && !there:
 		return m, refuse(NoServer, "%v: there is no server %v", s.Key, k)
-	case e.Do != AddServer && e.Do != EditServer && e.Do != DeleteServer:
-		return m, refuse(Invalid, "unknown action %q", string(e.Do))
 	}
 	x := m.about(s.Key)
 	n := x.find(k)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -266,9 +267,12 @@ func (b *bench) do(line string, parts map[string]string) {
 		}
 	case "file":
 		name, value, _ := strings.Cut(rest, " ")
+		n, err := strconv.ParseInt(value, 10, 64)
+		if err != nil {
+			b.t.Fatal(err)
+		}
 		b.mu.Lock()
-		fmt.Sscan(value, &b.mustFile()[0])
-		b.files[name] = b.mustFile()[0]
+		b.files[name] = n
 		b.mu.Unlock()
 		b.service.Changed(model.CheckerFILE, name)
 	case "held", "away":
@@ -313,10 +317,6 @@ func (b *bench) do(line string, parts map[string]string) {
 	}
 	b.tell()
 }
-
-func (b *bench) mustFile() []int64 { return numbers[:] }
-
-var numbers [1]int64
 
 func (b *bench) holds(p netip.Prefix) bool {
 	b.mu.Lock()

@@ -32,6 +32,8 @@ const (
 	SetTimeouts   Action = "timeouts" // those that are not 0
 )
 
+var actions = []Action{AddService, EditService, DeleteService, AddServer, EditServer, DeleteServer, Clear, Zero, SetTimeouts}
+
 // Code is the kind of an error of an Edit, for those who word it themselves.
 type Code string
 

@@ -361,7 +361,6 @@ func (s *Service) Retire() {
 
 // leave closes the plane, which goes on by itself.
 func (s *Service) leave() {
-	s.save()
 	if s.plane != nil {
 		if err := s.plane.Close(); err != nil {
 			s.warn("plane", err.Error())
@@ -386,12 +385,11 @@ func (s *Service) halt(last bool) bool {
 	<-s.ended
 	ctx, cancel := context.WithTimeout(context.Background(), lastWords)
 	defer cancel()
+	s.mu.Lock()
+	s.save() // before the checks end, which says that all servers are down
+	s.mu.Unlock()
 	if last {
 		s.post(s.drain())
-	} else {
-		s.mu.Lock()
-		s.save() // before the checks end
-		s.mu.Unlock()
 	}
 	_ = s.runner.Close(ctx)
 	if events := s.drain(); last {

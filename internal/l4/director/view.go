@@ -260,7 +260,9 @@ func (r *ServerView) state() string {
 		return "DOWN"
 	case r.Full:
 		return "full"
-	case r.In && r.Weight == 0:
+	case !r.In:
+		return "out"
+	case r.Weight == 0:
 		return "drain"
 	}
 	return "up"
