@@ -198,14 +198,15 @@ func (p *plane) setStatic() {
 	}
 }
 
-// wantLinks makes the interface with the virtual MAC, which is there as long as
-// the instance is, whoever is master.
+// wantLinks makes the interface with the virtual MAC and the settings, which are
+// there as long as the instance is, whoever is master.
 func (p *plane) wantLinks(i *instance) {
-	if i.setup.link == nil {
+	want := netconf.Want{Owner: i.linkOwner(), Config: netconf.Config{Sysctls: i.setup.sysctls}}
+	if i.setup.link != nil {
+		want.Config.Links = []netconf.Link{*i.setup.link}
+	} else if len(i.setup.sysctls) == 0 {
 		return
 	}
-	l := *i.setup.link
-	want := netconf.Want{Owner: i.linkOwner(), Config: netconf.Config{Links: []netconf.Link{l}, Sysctls: i.setup.sysctls}}
 	if _, err := p.host.SetAll([]netconf.Want{want}); err != nil {
 		p.complain(i, "link", err.Error())
 	}

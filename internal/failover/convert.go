@@ -28,6 +28,9 @@ func machineConfig(m *model.VRRPInstance, f *model.Failover) vrrp.Config {
 			LowerPrioRepeat: m.GARPLowerPrioRepeat, LowerPrioDelay: m.GARPLowerPrioDelay,
 		},
 	}
+	if m.ChecksumOld {
+		c.Checksum = wire.ChecksumGroup
+	}
 	switch m.Auth.Type {
 	case "PASS":
 		c.Auth = wire.AuthPass
@@ -114,7 +117,11 @@ func hostConfig(m *model.VRRPInstance, device string) netconf.Config {
 func staticConfig(f *model.Failover) netconf.Config {
 	var c netconf.Config
 	for _, a := range f.StaticAddresses {
-		c.Addresses = append(c.Addresses, address(a))
+		x := address(a)
+		if x.Device == "" {
+			x.Device = f.DefaultInterface
+		}
+		c.Addresses = append(c.Addresses, x)
 	}
 	for _, r := range f.StaticRoutes {
 		c.Routes = append(c.Routes, route(r))

@@ -48,6 +48,7 @@ func (p *plane) relink() {
 	p.join()
 	p.demux.build(p.instances, p.leaving)
 	p.retrackInterfaces(snapshot)
+	p.tellAddresses(snapshot)
 	p.willBad, p.stateBad = true, true
 }
 
@@ -94,6 +95,8 @@ func (p *plane) findLinks(i *instance, snapshot *netconf.Snapshot) {
 func linkFault(i *instance, base, leave *netconf.LinkState) fault {
 	m := i.setup.model
 	switch {
+	case m.UnicastFaultNoPeer && len(m.UnicastPeers) == 0:
+		return fault{text: "there is no unicast_peer"}
 	case m.Interface == "" || m.DontTrackPrimary && base != nil:
 		return fault{}
 	case base == nil:

@@ -187,6 +187,10 @@ func (p *plan) prepareInstance(m *model.VRRPInstance, g *groupSetup, known thing
 	s.mail = wantsMail(p.model, m.Notify.MailAlert)
 	s.tracked = p.trackers(m, g, known, d)
 	s.link = vmacLink(m, p.model.VMACPrefix)
+	if m.PromoteSecondaries && m.Family == 4 {
+		s.sysctls = append(s.sysctls, netconf.Sysctl{Name: "net/ipv4/conf/" + m.Interface + "/promote_secondaries", Value: "1"})
+	}
+	warnMissing(m, d)
 	s.hosts = hostConfig(m, s.device())
 	s.lease = leaseFor(vrrp.New(s.config).DownInterval())
 	return s
@@ -280,4 +284,25 @@ func nearest(name string, known map[string]tracker) string {
 		}
 	}
 	return ""
+}
+
+// warnMissing names what an instance asks for and does not get.
+func warnMissing(m *model.VRRPInstance, d *model.Diagnostics) {
+	perAddress := m.VMACPerAddress
+	for _, a := range m.Addresses {
+		perAddress = perAddress || a.UseVMAC
+	}
+	for _, x := range []struct {
+		missing bool
+		text    string
+	}{
+		{perAddress, "a virtual MAC for single addresses (use_vmac_addr): they are on the instance's interface"},
+		{m.VRF != "", "vrf: put the interface itself into it"},
+		{m.GARPExtra > 0, "garp_extra_if"},
+		{!m.Accept && m.Version == 3 && m.Priority != wire.PriorityOwner && m.Strict, "no_accept: the addresses answer, as with accept"},
+	} {
+		if x.missing {
+			d.Warnf(m.Pos, "vrrp_instance %s: not there yet: %s", m.Name, x.text)
+		}
+	}
 }

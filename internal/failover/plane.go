@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"net/netip"
 	"time"
 
 	"evenkeel/internal/alert"
@@ -110,11 +111,12 @@ type plane struct {
 	renewAt   time.Duration
 	restoreAt time.Duration
 	staticBad bool
-	expected  time.Duration // when this process wanted to run again
-	asleep    time.Duration // CLOCK_BOOTTIME less CLOCK_MONOTONIC
-	stopping  func()        // called when the last instance has left
-	linksBad  bool          // links have changed in this round
-	willBad   bool          // will and state are not what they should be
+	expected  time.Duration       // when this process wanted to run again
+	asleep    time.Duration       // CLOCK_BOOTTIME less CLOCK_MONOTONIC
+	stopping  func()              // called when the last instance has left
+	linksBad  bool                // links have changed in this round
+	told      map[netip.Addr]bool // addresses of the host, as about.addresses knows them
+	willBad   bool                // will and state are not what they should be
 	stateBad  bool
 	sequence  uint32 // adverts with AH since the will was written
 	payload   []byte
@@ -132,7 +134,8 @@ type about struct {
 	scheduling func() string // of the loop
 	rounds     func() uint64
 	traffic    func() transport.Stats
-	frozen     bool // the keeper is
+	addresses  func(map[netip.Addr]bool) // is told all of the host's; nil: nobody is
+	frozen     bool                      // the keeper is
 }
 
 // counts are of renewals of addresses.

@@ -101,6 +101,14 @@ func (p *plane) reconfigure(i *instance, s *setup) {
 		p.step(i, vrrp.Reconfigure{Config: c})
 		p.willBad = true
 	}
+	if !reflect.DeepEqual(was.sysctls, s.sysctls) {
+		p.wantLinks(i)
+		if i.setup.link == nil && len(s.sysctls) == 0 {
+			if err := p.host.Remove(i.linkOwner()); err != nil {
+				p.complain(i, "link", err.Error())
+			}
+		}
+	}
 	if i.holds && !(reflect.DeepEqual(was.hosts, s.hosts) && was.lease == s.lease) {
 		i.pending = true
 		p.pending++
@@ -263,7 +271,7 @@ func (p *plane) bury() {
 			continue
 		}
 		p.heap.set(i, loop.Never)
-		if i.setup.link != nil {
+		if i.setup.link != nil || len(i.setup.sysctls) > 0 {
 			if err := p.host.Remove(i.linkOwner()); err != nil {
 				p.complain(i, "link", err.Error())
 			}

@@ -39,6 +39,8 @@ type Options struct {
 	// DumpDir is where "dump data" and "dump stats" write keepalived.data and
 	// keepalived.stats; "": /tmp.
 	DumpDir string
+	// Beside is what other parts of the process are told.
+	Beside Beside
 }
 
 // Service is the failover process. Its methods may be called from any
@@ -61,6 +63,7 @@ type Service struct {
 	tracker *track.Tracker
 	runner  *bfd.Runner
 	once    sync.Once // of the end
+	watched watched
 }
 
 // New makes a service that does nothing yet.
@@ -136,7 +139,7 @@ func (s *Service) open() (err error) {
 	s.packets = transport.Open(func(fd int) error {
 		return s.loop.Watch(fd, func() { s.packets.Receive(fd, s.plane.receive) })
 	})
-	s.tracker = track.New(track.Options{Post: func(r track.Report) { s.loop.Post(func() { s.plane.reported(r) }) }})
+	s.tracker = track.New(track.Options{Post: s.reported})
 	w := world{host: s.host, frames: s.arp, packets: s.packets, events: s.hub, trackers: s.tracker,
 		wall: time.Now, clock: s.loop.Clock().Now, boottime: loop.Boottime}
 	if s.page != nil {
@@ -145,7 +148,7 @@ func (s *Service) open() (err error) {
 	fd, read := s.host.Watch()
 	w.changes = func() []netconf.Change { return s.readLinks(read) }
 	s.plane = newPlane(w, about{version: s.options.Version, dumps: s.options.DumpDir, scheduling: s.loop.Priority, rounds: s.loop.Rounds,
-		traffic: func() transport.Stats { return s.packets.Stats }})
+		traffic: func() transport.Stats { return s.packets.Stats }, addresses: s.options.Beside.Addresses})
 	if err := s.loop.Watch(fd, func() { s.plane.changed(s.readLinks(read)) }); err != nil {
 		return err
 	}
@@ -234,7 +237,7 @@ func (s *Service) follow() {
 	}
 	if len(s.prepared.bfd) > 0 && s.runner == nil {
 		r, err := bfd.Open(bfd.Options{
-			Changed: func(c bfd.Change) { s.loop.Post(func() { s.plane.bfdChanged(c) }) },
+			Changed: s.sessionChanged,
 			Notice:  func(name, text string) { s.say("bfd "+name, errors.New(text)) },
 		})
 		if err != nil {
@@ -242,6 +245,9 @@ func (s *Service) follow() {
 			return
 		}
 		s.runner = r
+		s.watched.mu.Lock()
+		s.watched.sessions = r
+		s.watched.mu.Unlock()
 		s.loop.Post(func() { s.plane.sessions = r })
 	}
 	if s.runner != nil {
@@ -324,6 +330,9 @@ const lastWords = 3 * time.Second
 
 // close ends what runs beside the loop, which is over.
 func (s *Service) close() {
+	if s.options.Beside.Ended != nil {
+		s.options.Beside.Ended()
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), lastWords)
 	defer cancel()
 	if s.runner != nil {
