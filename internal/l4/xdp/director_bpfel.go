@@ -38,6 +38,8 @@ type directorCommand struct {
 	Family     uint8
 	Kind       uint8
 	StickyBits uint8
+	StickyKind uint8
+	Zero       [3]uint8
 	Timeout    uint32
 	Idle       uint32
 }

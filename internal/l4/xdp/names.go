@@ -22,9 +22,13 @@ const (
 	hopGateway  = 0x02
 	hopGateway6 = 0x04
 
-	flowReverse = 0x01
-	flowSource  = 0x02
-	flowSynced  = 0x20
+	flowReverse     = 0x01
+	flowSource      = 0x02
+	flowDestination = 0x04
+	flowNoOutput    = 0x08
+	flowHeld        = 0x40
+
+	kindMark = 3
 
 	setExpireNoDest    = 0x01
 	setExpireQuiescent = 0x02

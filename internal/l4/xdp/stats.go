@@ -98,6 +98,9 @@ func (p *Plane) Stats() (l4.Snapshot, error) {
 		snapshot.Services = append(snapshot.Services, st)
 	}
 	var err error
+	if snapshot.Flows, err = p.remembered(); err != nil {
+		return snapshot, err
+	}
 	snapshot.Drops, err = p.drops()
 	return snapshot, err
 }

@@ -17,6 +17,7 @@ struct command {
 	__be32 new_saddr[4], new_daddr[4];
 	__be16 sport, dport, new_sport, new_dport;
 	__u8 protocol, family, kind, sticky_bits;
+	__u8 sticky_kind, zero[3];
 	__u32 timeout;
 	__u32 idle; /* ticks since its last packet */
 };
@@ -47,10 +48,21 @@ static __always_inline void key_of_command(struct key6 *k, const struct command 
 	k->zero = 0;
 }
 
+/* A flow that is there already goes on from what the other director knows. */
+#define UPDATE(f)                                                              \
+	do {                                                                   \
+		__u32 was = (f)->state;                                        \
+		if ((__s32)((f)->last - (tick - c->idle)) < 0)                 \
+			(f)->last = tick - c->idle;                            \
+		if (was < ST_TEMPLATE && was != c->state)                      \
+			set_state(&(f)->state, (f)->dest, was, c->state);      \
+	} while (0)
+
 static __noinline int adopt_flow(const struct command *c)
 {
 	struct packet p = {};
 	__u32 zero = 0, dest = c->dest, tick = now_tick();
+	int verdict;
 	struct dest *d = bpf_map_lookup_elem(&dests, &dest);
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &zero);
 
@@ -72,13 +84,23 @@ static __noinline int adopt_flow(const struct command *c)
 		f->mark = c->mark;
 		f->protocol = c->protocol;
 		f->sticky_bits = c->sticky_bits;
+		f->sticky_kind = c->sticky_kind;
 		f->last = tick - c->idle;
 		f->changed = f->born = tick;
 		f->new_saddr = c->new_saddr[0];
 		f->new_daddr = c->new_daddr[0];
 		f->new_sport = c->new_sport;
 		f->new_dport = c->new_dport;
-		return insert4(&p, f, d->method);
+		verdict = insert4(&p, f, d->method);
+		if (verdict == V_FORWARD && !p.new_flow) {
+			struct key4 k;
+
+			key4_of(&k, &p);
+			f = bpf_map_lookup_elem(&flows4, &k);
+			if (f)
+				UPDATE(f);
+		}
+		return verdict;
 	} else {
 		struct flow6 *f = (void *)s->forward;
 
@@ -89,13 +111,23 @@ static __noinline int adopt_flow(const struct command *c)
 		f->mark = c->mark;
 		f->protocol = c->protocol;
 		f->sticky_bits = c->sticky_bits;
+		f->sticky_kind = c->sticky_kind;
 		f->last = tick - c->idle;
 		f->changed = f->born = tick;
 		copy16(f->new_saddr, c->new_saddr);
 		copy16(f->new_daddr, c->new_daddr);
 		f->new_sport = c->new_sport;
 		f->new_dport = c->new_dport;
-		return insert6(&p, f, d->method);
+		verdict = insert6(&p, f, d->method);
+		if (verdict == V_FORWARD && !p.new_flow) {
+			struct key6 k;
+
+			key6_of(&k, &p);
+			f = bpf_map_lookup_elem(&flows6, &k);
+			if (f)
+				UPDATE(f);
+		}
+		return verdict;
 	}
 }
 
