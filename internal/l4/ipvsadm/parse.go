@@ -12,21 +12,20 @@ import (
 type Command struct {
 	Action Action
 
-	Service   l4.Service // its key, and for AddService and EditService its settings
-	KeyGiven  bool       // List, Zero: of this service alone
-	Server    l4.Server
-	Timeouts  l4.Timeouts // SetTimeouts: zero keeps
-	Daemon    l4.SyncDaemon
-	List      Listing
-	Numeric   bool
-	IsIPv6Key bool // the service's family, where the key does not tell yet
+	Service  l4.Service // its key, and for AddService and EditService its settings
+	KeyGiven bool       // List, Zero: of this service alone
+	Server   l4.Server
+	Timeouts l4.Timeouts // SetTimeouts: zero keeps
+	Daemon   l4.SyncDaemon
+	List     Listing
+	Numeric  bool
 }
 
 // Listing is what -L shows and how.
 type Listing struct {
-	Connections, Timeouts, Daemons             bool
+	Connections, Timeouts, Daemons              bool
 	Stats, Rate, Thresholds, Persistent, Tunnel bool
-	Exact, NoSort                              bool
+	Exact, NoSort                               bool
 }
 
 // Error is why a command line is no command, or was not carried out.
@@ -73,10 +72,9 @@ type parser struct {
 	given    optionSet
 	rest     []string // words that are no options
 
-	ipv6Service bool
-	mask        maskValue
-	serverText  string
-	serverIPv4  bool
+	family l4.Family // of the service, as far as it is known
+	mask   uint32    // of IPv4, or the prefix length of IPv6
+	flags  []string  // of the scheduler, to be looked at when it is known
 }
 
 // Parse reads the arguments behind the program's name. An error is always an
@@ -98,7 +96,7 @@ func Parse(args []string, resolver Resolver) (Command, error) {
 		return p.command, nil
 	}
 	for {
-		w, value, ok, err := s.next(p.command.Action)
+		w, value, ok, err := s.nextOf(optionWords)
 		if err != nil {
 			return Command{}, err
 		}
@@ -159,21 +157,19 @@ func (p *parser) finish() error {
 	if len(p.rest) > 0 {
 		return usageError("unexpected argument %s", p.rest[0])
 	}
+	if err := p.resolveFlags(); err != nil {
+		return err
+	}
+	if err := p.checkOptions(); err != nil {
+		return err
+	}
 	if c.Action == AddService || c.Action == EditService {
 		if err := p.checkService(); err != nil {
 			return err
 		}
 	}
-	if err := p.checkOptions(); err != nil {
-		return err
-	}
 	if c.Action == List {
 		if err := p.listing(); err != nil {
-			return err
-		}
-	}
-	if c.Action == AddServer || c.Action == EditServer {
-		if err := p.checkTunnel(); err != nil {
 			return err
 		}
 	}
@@ -188,16 +184,13 @@ func (p *parser) finish() error {
 // checkService is about options that do not fit each other.
 func (p *parser) checkService() error {
 	s := &p.command.Service
-	if !p.given.has(optService) {
-		return nil // said by checkOptions
+	if s.FwMark == 0 && s.Port == 0 && !p.given.has(optPersistent) {
+		return usageError("Zero port specified for non-persistent service")
 	}
 	if s.OnePacket && s.FwMark == 0 && s.Protocol != l4.UDP {
 		return usageError("One-Packet Scheduling is only for UDP virtual services")
 	}
-	if s.FwMark == 0 && s.Port == 0 && !p.given.has(optPersistent) {
-		return usageError("Zero port specified for non-persistent service")
-	}
-	return p.resolveFlags()
+	return nil
 }
 
 // checkOptions compares what was given with what the command has.
@@ -234,8 +227,9 @@ func (p *parser) listing() error {
 	case g.has(optDaemon) && g.has(optTimeout):
 		return conflict(optDaemon, optTimeout)
 	}
-	special := g.has(optConnection) || g.has(optTimeout) || g.has(optDaemon)
-	if special && (g.has(optStats) || g.has(optRate) || g.has(optThresholds)) {
+	connections, others := g.has(optConnection), g.has(optTimeout) || g.has(optDaemon)
+	numbers := g.has(optStats) || g.has(optRate) || g.has(optThresholds)
+	if (connections || others) && numbers || others && g.has(optPersistentConn) {
 		return usageError("options conflicts in the list command")
 	}
 	p.command.List = Listing{Connections: g.has(optConnection), Timeouts: g.has(optTimeout), Daemons: g.has(optDaemon),
@@ -254,12 +248,8 @@ type scanner struct {
 	last   string
 }
 
-// next is the next option beside a command. A second command is an error that
-// names the word.
-func (s *scanner) next(Action) (word, string, bool, error) {
-	return s.nextOf(optionWords)
-}
-
+// nextOf is the next option. A command where an option has to be is an error of
+// its own.
 func (s *scanner) nextOf(known []word) (word, string, bool, error) {
 	for s.inside == "" {
 		if s.at >= len(s.args) {
@@ -275,7 +265,7 @@ func (s *scanner) nextOf(known []word) (word, string, bool, error) {
 			}
 		case a == "--":
 			s.ended = true
-		case a[1] == '-' || len(a) > 2 && isLong(known, a):
+		case a[1] == '-':
 			s.last = a
 			return s.long(known, a)
 		default:
@@ -291,16 +281,12 @@ func (s *scanner) nextOf(known []word) (word, string, bool, error) {
 		}
 		return w, "", false, &Error{codeFailed, s.last + ": unknown option"}
 	}
-	value, err := s.value(w, s.inside, s.inside != "")
+	value, err := s.value(w, strings.TrimPrefix(s.inside, "="), s.inside != "")
 	if w.argument != noArgument {
 		s.inside = ""
 	}
 	return w, value, err == nil, err
 }
-
-// isLong is false: popt takes "-word" for a long option only where a table
-// says so, and ipvsadm's does not.
-func isLong([]word, string) bool { return false }
 
 func (s *scanner) long(known []word, a string) (word, string, bool, error) {
 	name, value, attached := strings.Cut(a[2:], "=")
@@ -318,20 +304,24 @@ func (s *scanner) long(known []word, a string) (word, string, bool, error) {
 	return w, value, err == nil, err
 }
 
+// absent is the value of an argument that was not given, which is not the same
+// as an empty one.
+const absent = "\x00"
+
 // value is the argument of a word: attached to it, or the next one.
 func (s *scanner) value(w word, attached string, has bool) (string, error) {
 	if w.argument == noArgument {
 		return "", nil
 	}
 	if has {
-		return strings.TrimPrefix(attached, "="), nil
+		return attached, nil
 	}
 	if s.at < len(s.args) && !(w.argument == mayHaveArgument && strings.HasPrefix(s.args[s.at], "-")) {
 		s.at++
 		return s.args[s.at-1], nil
 	}
 	if w.argument == mayHaveArgument {
-		return "", nil
+		return absent, nil
 	}
 	return "", &Error{codeFailed, s.last + ": missing argument"}
 }
