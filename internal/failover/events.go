@@ -41,7 +41,7 @@ func (p *plane) transition(i *instance, a *vrrp.Action) {
 		e.Notify.State = "DELETED"
 	}
 	if i.setup.mail && a.To != vrrp.Stopped && !(a.To == vrrp.Fault && p.plan.model.Mail.NoFaults) {
-		e.Mail = alert.TransitionMessage("Instance", i.name(), word)
+		e.Mail = alert.TransitionMessage("INSTANCE", i.name(), word)
 	}
 	p.events.Post(e)
 }
@@ -57,7 +57,7 @@ func (p *plane) postGroup(g *group) {
 		Fields: []alert.Field{{Name: "to", Value: word}},
 		Notify: &alert.Notify{Object: "GROUP", Name: g.setup.model.Name, State: word, Hooks: g.setup.hooks}}
 	if g.setup.mail {
-		e.Mail = alert.TransitionMessage("Group", g.setup.model.Name, word)
+		e.Mail = alert.TransitionMessage("GROUP", g.setup.model.Name, word)
 	}
 	p.events.Post(e)
 }

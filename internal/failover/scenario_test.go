@@ -342,3 +342,66 @@ func TestVirtualMACLinkIsRemoved(t *testing.T) {
 		t.Errorf("a link was left behind: %s", got)
 	}
 }
+
+// TestManyInterfaces: a socket may join only 20 groups, a node may have more
+// interfaces.
+func TestManyInterfaces(t *testing.T) {
+	t.Parallel()
+	const n = 45
+	l := newLab(t, 1)
+	var config strings.Builder
+	for k := 1; k <= n; k++ {
+		l.ip(fmt.Sprintf("-n %s link add d%d type veth peer name e%d", l.nodes[0], k, k))
+		l.ip(fmt.Sprintf("-n %s link set e%d up", l.nodes[0], k))
+		l.ip(fmt.Sprintf("-n %s link set d%d up", l.nodes[0], k))
+		l.ip(fmt.Sprintf("-n %s addr add 10.1.%d.1/24 dev d%d", l.nodes[0], k, k))
+		config.WriteString(strings.ReplaceAll(instanceText(fmt.Sprintf("V%d", k), k, 150, fmt.Sprintf("10.1.%d.100/24", k)), "eth0", fmt.Sprintf("d%d", k)))
+	}
+	a := l.start(0, config.String(), nil)
+	l.eventually("all are master", func() bool {
+		return strings.Count(l.try("-n "+l.nodes[0]+" -o -4 addr show"), ".100/24") == n
+	})
+	if got := strings.Count(l.try("-n "+l.nodes[0]+" -4 maddr show"), "224.0.0.18"); got != n {
+		t.Errorf("%d interfaces listen to the group:\n%s", got, a.control("events"))
+	}
+}
+
+// TestScriptDecides: a check that fails takes an instance out of service, and
+// scripts hear of the changes with keepalived's arguments.
+func TestScriptDecides(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, 2)
+	dir := t.TempDir()
+	ok, log := dir+"/ok", dir+"/log"
+	touch := func() {
+		if err := os.WriteFile(ok, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	touch()
+	script := dir + "/notify"
+	if err := os.WriteFile(script, []byte("#!/bin/sh\necho \"$@\" >>"+log+"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	config := "global_defs {\n script_user root\n}\nvrrp_script chk {\n script \"/usr/bin/test -e " + ok + "\"\n interval 1\n fall 1\n rise 1\n}\n" +
+		instanceText("VI_1", 51, 150, vip+"/24", "track_script {\n chk\n }", "notify "+script)
+	a := l.start(0, config, nil)
+	l.start(1, instanceText("VI_1", 51, 100, vip+"/24"), nil)
+	l.only(0, vip)
+	_ = os.Remove(ok)
+	l.only(1, vip)
+	if i := a.instance("VI_1"); i.State != "FAULT" || !strings.Contains(i.Why, "chk") {
+		t.Errorf("%s because %s", i.State, i.Why)
+	}
+	touch()
+	l.only(0, vip)
+	l.eventually("the script was told", func() bool {
+		b, _ := os.ReadFile(log)
+		return strings.Contains(string(b), "INSTANCE VI_1 FAULT 150\n") && strings.Count(string(b), "INSTANCE VI_1 MASTER 150\n") == 2
+	})
+	a.stop()
+	l.eventually("the script was told of the end", func() bool {
+		b, _ := os.ReadFile(log)
+		return strings.HasSuffix(string(b), "INSTANCE VI_1 STOP 150\n")
+	})
+}
