@@ -77,7 +77,7 @@ func (t *target) ask(commands string) (string, error) {
 }
 
 // failoverWords begin the commands that are the failover process's.
-var failoverWords = []string{"vrrp", "status", "master", "backup", "fault", "clear", "events", "dump"}
+var failoverWords = []string{"vrrp", "status", "master", "backup", "fault", "clear", "events", "dump", "services"}
 
 func ctlCommand(args []string) int {
 	var t target

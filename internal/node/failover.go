@@ -29,6 +29,12 @@ type FailoverOptions struct {
 	MetricsAddr string
 	// KeepAddresses leaves addresses where they are on a stop (keepalived -V).
 	KeepAddresses bool
+	// KeepServices leaves virtual services where they are on a stop
+	// (keepalived -I).
+	KeepServices bool
+	// RunDirectory is where packet forwarding keeps what outlives a process;
+	// "": DefaultRunDirectory.
+	RunDirectory string
 }
 
 // Failover is one failover process put together. It implements
@@ -37,6 +43,7 @@ type Failover struct {
 	opt      FailoverOptions
 	registry *metrics.Registry
 	svc      *failover.Service
+	forward  *forwarding
 	metrics  *metrics.Server
 }
 
@@ -48,8 +55,11 @@ func NewFailover(o FailoverOptions) *Failover {
 		o.Stderr = os.Stderr
 	}
 	registry := metrics.New(o.Version)
-	return &Failover{opt: o, registry: registry, svc: failover.New(failover.Options{
-		Version: o.Version, Stderr: o.Stderr, Sinks: o.Sinks, Registry: registry, WithProxy: o.WithProxy})}
+	forward := &forwarding{}
+	svc := failover.New(failover.Options{Version: o.Version, Stderr: o.Stderr, Sinks: o.Sinks, Registry: registry,
+		WithProxy: o.WithProxy, Beside: forward.beside()})
+	forward.open(o, svc)
+	return &Failover{opt: o, registry: registry, svc: svc, forward: forward}
 }
 
 // ReadFailover parses the files that move addresses.
@@ -88,7 +98,8 @@ func (f *Failover) Prepare() model.Diagnostics {
 	if !f.opt.WithProxy {
 		d = append(d, plan.CheckFailover(cfg)...)
 	}
-	return append(d, f.svc.Configure(cfg)...)
+	d = append(d, f.svc.Configure(cfg)...)
+	return append(d, f.forward.svc.Configure(cfg)...)
 }
 
 // Start implements holder.Service.
@@ -100,27 +111,48 @@ func (f *Failover) Start(page *lease.Page, state []byte) error {
 		}
 		f.metrics = m
 	}
-	return f.svc.Start(page, state)
+	if err := f.svc.Start(page, state); err != nil {
+		return err
+	}
+	if err := f.forward.svc.Start(); err != nil {
+		f.stop(false) // an address that nothing stands behind is worse than none
+		return err
+	}
+	return nil
 }
 
-// Apply implements holder.Service.
-func (f *Failover) Apply() { f.svc.Apply() }
-
-// Release implements holder.Service.
-func (f *Failover) Release(why string) {
-	if f.opt.KeepAddresses {
-		f.Retire()
-		return
-	}
+// stop hands addresses over, or drops them, and then ends forwarding.
+func (f *Failover) stop(graceful bool) {
 	var gone sync.WaitGroup
 	gone.Add(1)
-	f.svc.Stop(true, gone.Done)
+	f.svc.Stop(graceful, gone.Done)
 	gone.Wait()
 	f.closeMetrics()
 }
 
+// Apply implements holder.Service.
+func (f *Failover) Apply() {
+	f.svc.Apply() // sessions and files that checkers watch are there
+	f.forward.svc.Apply()
+}
+
+// Release implements holder.Service.
+func (f *Failover) Release(why string) {
+	if f.opt.KeepAddresses {
+		f.leave()
+		return
+	}
+	f.stop(true)
+}
+
 // Retire implements holder.Service.
 func (f *Failover) Retire() {
+	f.forward.retire.Store(true)
+	f.leave()
+}
+
+// leave ends with addresses where they are.
+func (f *Failover) leave() {
 	f.svc.Retire()
 	f.closeMetrics()
 }
@@ -132,4 +164,9 @@ func (f *Failover) closeMetrics() {
 }
 
 // Control implements holder.Service.
-func (f *Failover) Control(line string) string { return f.svc.Control(line) }
+func (f *Failover) Control(line string) string {
+	if answer, ok := f.forward.control(line, f.svc.Control); ok {
+		return answer
+	}
+	return f.svc.Control(line)
+}

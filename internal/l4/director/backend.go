@@ -14,11 +14,15 @@ type Backend struct {
 	// Probe says what is missing here, each in words with what would help;
 	// nothing: it works.
 	Probe func() []string
-	// Open makes the plane, or takes over what one before it left.
-	Open func() (l4.Plane, error)
-	// Remove ends the forwarding that goes on after a plane was closed; nil:
-	// none does.
+	// Open makes the plane, or takes over what one before it left. flush: what
+	// others have set there is removed with the first Set (lvs_flush).
+	Open func(flush bool) (l4.Plane, error)
+	// Remove takes away what a closed plane without services leaves on the host;
+	// nil: nothing is.
 	Remove func() error
+	// Flush removes all services of the closed plane, whoever made them
+	// (lvs_flush_on_stop); nil: they have gone with ours.
+	Flush func() error
 }
 
 // choice is the backend that is used, or would be.

@@ -176,11 +176,15 @@ func everything(name string) l4.Features {
 
 func (b *bench) backends() []director.Backend {
 	all := []director.Backend{{Name: "fake", Features: b.plane.Features, Probe: func() []string { return b.missing },
-		Open:   func() (l4.Plane, error) { b.plane.say("opened"); return b.plane, nil },
+		Open:   func(bool) (l4.Plane, error) { b.plane.say("opened"); return b.plane, nil },
 		Remove: func() error { b.plane.say("removed"); return nil }}}
 	if b.ipvs {
 		all = append(all, director.Backend{Name: "ipvs", Features: func() l4.Features { return everything("ipvs") }, Probe: func() []string { return nil },
-			Open: func() (l4.Plane, error) { b.plane.say("opened ipvs"); return b.plane, nil }})
+			Open: func(flush bool) (l4.Plane, error) {
+				b.plane.say(fmt.Sprint("opened ipvs, flush ", flush))
+				return b.plane, nil
+			},
+			Flush: func() error { b.plane.say("flushed"); return nil }})
 	}
 	return all
 }

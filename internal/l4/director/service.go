@@ -205,6 +205,7 @@ func (s *Service) Start() error {
 	if err := s.runner.Set(next.checks); err != nil {
 		return s.abandon(err)
 	}
+	s.disown(&from)
 	if err := s.set(); err != nil {
 		return s.abandon(err)
 	}
@@ -236,7 +237,7 @@ func (s *Service) open() error {
 	if len(c.missing) > 0 {
 		return fmt.Errorf("it does not work here. %s", lacking(s.opt.Backends))
 	}
-	p, err := c.Open()
+	p, err := c.Open(s.plan.model.LVS.Flush)
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.Name, err)
 	}
@@ -265,6 +266,26 @@ func (s *Service) adopt(from *saved) error {
 		}
 	}
 	return nil
+}
+
+// disown has the plane take over services of the process before that nobody
+// wants any more, so that the next Set removes them: a plane which leaves alone
+// what it has not set would keep them.
+func (s *Service) disown(from *saved) {
+	var stale []l4.Service
+	for _, k := range from.Owned {
+		if s.plan.owner[k] == nil && s.manual.find(k) < 0 {
+			stale = append(stale, l4.Service{Key: k, Scheduler: "rr", Persistence: time.Minute})
+		}
+	}
+	if len(stale) == 0 || s.plane == nil {
+		return
+	}
+	c := s.configFor(s.wants())
+	c.Services = append(c.Services, stale...)
+	if err := s.plane.Set(c); err != nil {
+		s.warn("plane", "services of an earlier configuration may be left: "+err.Error())
+	}
 }
 
 // Apply switches to what Configure prepared last. Services that have not
@@ -340,6 +361,9 @@ func (s *Service) end(left manual) {
 	err = errors.Join(err, s.plane.Close())
 	if len(left.Services) == 0 && s.used.Remove != nil {
 		err = errors.Join(err, s.used.Remove())
+	}
+	if s.plan.model.LVS.FlushOnStop == "all" && s.used.Flush != nil {
+		err = errors.Join(err, s.used.Flush())
 	}
 	if err != nil {
 		s.warn("plane", fmt.Sprintf("virtual services are not all removed: %v", err))

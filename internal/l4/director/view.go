@@ -10,57 +10,84 @@ import (
 	"evenkeel/internal/l4"
 )
 
-// View is everything as it is now, for status.
+// View is everything as it is now, for status. Its JSON form is an interface:
+// fields are added, never renamed.
 type View struct {
-	Backend  string            // "": nothing is forwarded
-	Note     string            `json:",omitempty"` // why it is not the preferred one
-	Trouble  string            `json:",omitempty"` // why the plane is not as wanted
-	Virtual  []VirtualView     // of the configuration
-	ByHand   []l4.ServiceStats `json:",omitempty"` // services that nobody configured
-	Counters l4.Counters
-	Rates    l4.Rates
-	Flows    int
-	Drops    map[string]uint64 `json:",omitempty"`
+	Backend string            `json:"backend"`           // "": nothing is forwarded
+	Note    string            `json:"note,omitempty"`    // why it is not the preferred one
+	Trouble string            `json:"trouble,omitempty"` // why the plane is not as wanted
+	Virtual []VirtualView     `json:"virtual_servers"`   // of the configuration
+	ByHand  []ServiceView     `json:"by_hand,omitempty"` // services that nobody configured
+	Total   Traffic           `json:"total"`
+	Rate    Traffic           `json:"rate"` // per second
+	Flows   int               `json:"flows"`
+	Drops   map[string]uint64 `json:"drops,omitempty"`
+}
+
+// Traffic is counters, or their rates.
+type Traffic struct {
+	Connections uint64 `json:"connections"`
+	PacketsIn   uint64 `json:"packets_in"`
+	PacketsOut  uint64 `json:"packets_out"`
+	BytesIn     uint64 `json:"bytes_in"`
+	BytesOut    uint64 `json:"bytes_out"`
+}
+
+func (t *Traffic) add(o Traffic) {
+	t.Connections += o.Connections
+	t.PacketsIn += o.PacketsIn
+	t.PacketsOut += o.PacketsOut
+	t.BytesIn += o.BytesIn
+	t.BytesOut += o.BytesOut
 }
 
 // VirtualView is one virtual_server.
 type VirtualView struct {
-	Name      string
-	Scheduler string
-	Quorum    bool
-	Needed    int    // the weight that a quorum is
-	Weight    int    // of the servers that are up
-	Suspended bool   `json:",omitempty"` // ha_suspend: its address is not here
-	Sorry     bool   `json:",omitempty"` // the sorry server answers
-	Changed   string `json:",omitempty"` // by hand, in words
-	Services  []l4.ServiceStats
-	Servers   []ServerView
+	Name      string        `json:"name"`
+	Scheduler string        `json:"scheduler"`
+	Quorum    bool          `json:"quorum"`
+	Needed    int           `json:"needed"`              // the weight that a quorum is
+	Weight    int           `json:"weight"`              // of the servers that are up
+	Suspended bool          `json:"suspended,omitempty"` // ha_suspend: its address is not here
+	Sorry     bool          `json:"sorry,omitempty"`     // the sorry server answers
+	Changed   string        `json:"changed,omitempty"`   // by hand, in words
+	Services  []ServiceView `json:"services"`            // one, or those of its group; without servers
+	Servers   []ServerView  `json:"servers"`
 }
 
-// ServerView is one real server of the configuration, with the counters of all
-// services of the virtual server.
+// ServiceView is one service of the data plane.
+type ServiceView struct {
+	Name      string       `json:"name"`
+	Scheduler string       `json:"scheduler"`
+	Total     Traffic      `json:"total"`
+	Rate      Traffic      `json:"rate"`
+	Servers   []ServerView `json:"servers,omitempty"`
+}
+
+// ServerView is one real server, with the counters of all services of its
+// virtual server.
 type ServerView struct {
-	Name     string
-	Method   string
-	Up       bool
-	Sorry    bool `json:",omitempty"`
-	Weight   int  // in the plane; 0: gets no new connections
-	In       bool // the plane has it
-	Counters l4.Counters
-	Rates    l4.Rates
-	Active   int
-	Inactive int
-	Persist  int
-	Full     bool        `json:",omitempty"` // above its threshold
-	Checks   []CheckView `json:",omitempty"`
+	Name     string      `json:"name"`
+	Method   string      `json:"method"`
+	Up       bool        `json:"up"`
+	Sorry    bool        `json:"sorry,omitempty"`
+	Weight   int         `json:"weight"` // in the plane; 0: gets no new connections
+	In       bool        `json:"in"`     // the plane has it
+	Total    Traffic     `json:"total"`
+	Rate     Traffic     `json:"rate"`
+	Active   int         `json:"active"`
+	Inactive int         `json:"inactive"`
+	Persist  int         `json:"persistent"`
+	Full     bool        `json:"full,omitempty"` // above its threshold
+	Checks   []CheckView `json:"checks,omitempty"`
 }
 
 // CheckView is one checker.
 type CheckView struct {
-	Kind string
-	Up   bool
-	Ran  bool
-	Text string
+	Kind string `json:"kind"`
+	Up   bool   `json:"up"`
+	Ran  bool   `json:"ran"`
+	Text string `json:"text"` // of the last result
 }
 
 // View is a snapshot for status.
@@ -79,7 +106,7 @@ func (s *Service) View() *View {
 			v.Trouble = "counters: " + err.Error()
 		}
 	}
-	v.Counters, v.Rates, v.Flows, v.Drops = snapshot.Counters, snapshot.Rates, snapshot.Flows, snapshot.Drops
+	v.Total, v.Rate, v.Flows, v.Drops = Traffic(snapshot.Counters), Traffic(snapshot.Rates), snapshot.Flows, snapshot.Drops
 	services := make(map[l4.Key]*l4.ServiceStats, len(snapshot.Services))
 	for i := range snapshot.Services {
 		services[snapshot.Services[i].Key.Canonical()] = &snapshot.Services[i]
@@ -93,8 +120,8 @@ func (s *Service) View() *View {
 		v.Virtual = append(v.Virtual, s.viewVirtual(x, checked[x.name], services))
 	}
 	for i := range snapshot.Services {
-		if s.plan.owner[snapshot.Services[i].Key.Canonical()] == nil {
-			v.ByHand = append(v.ByHand, snapshot.Services[i])
+		if x := &snapshot.Services[i]; s.plan.owner[x.Key.Canonical()] == nil {
+			v.ByHand = append(v.ByHand, viewByHand(x))
 		}
 	}
 	return v
@@ -106,7 +133,7 @@ func (s *Service) viewVirtual(x *virtual, c *real.Status, services map[l4.Key]*l
 	for _, k := range x.keys {
 		if t := services[k]; t != nil {
 			stats = append(stats, t)
-			w.Services = append(w.Services, *t)
+			w.Services = append(w.Services, viewService(t))
 		}
 		if i := s.manual.find(k); i >= 0 {
 			w.Changed = "changed by hand until the next reload"
@@ -152,18 +179,33 @@ func (y *ServerView) sum(x *virtual, d real.Destination, stats []*l4.ServiceStat
 				continue
 			}
 			y.In, y.Weight, y.Full = true, r.Weight, y.Full || r.Overloaded
-			y.Counters.Add(r.Counters)
-			y.Rates = addRates(y.Rates, r.Rates)
-			y.Active += r.Active
-			y.Inactive += r.Inactive
-			y.Persist += r.Persistent
+			y.count(r)
 		}
 	}
 }
 
-func addRates(a, b l4.Rates) l4.Rates {
-	return l4.Rates{Connections: a.Connections + b.Connections, PacketsIn: a.PacketsIn + b.PacketsIn, PacketsOut: a.PacketsOut + b.PacketsOut,
-		BytesIn: a.BytesIn + b.BytesIn, BytesOut: a.BytesOut + b.BytesOut}
+// count adds what one service has of a server.
+func (y *ServerView) count(r *l4.ServerStats) {
+	y.Total.add(Traffic(r.Counters))
+	y.Rate.add(Traffic(r.Rates))
+	y.Active += r.Active
+	y.Inactive += r.Inactive
+	y.Persist += r.Persistent
+}
+
+func viewService(t *l4.ServiceStats) ServiceView {
+	return ServiceView{Name: t.Key.String(), Scheduler: t.SchedulerName(), Total: Traffic(t.Counters), Rate: Traffic(t.Rates)}
+}
+
+func viewByHand(t *l4.ServiceStats) ServiceView {
+	v := viewService(t)
+	for i := range t.Servers {
+		r := &t.Servers[i]
+		y := ServerView{Name: r.Key().String(), Method: r.Method.String(), Up: true, Weight: r.Weight, In: true, Full: r.Overloaded}
+		y.count(r)
+		v.Servers = append(v.Servers, y)
+	}
+	return v
 }
 
 // JSON is the view for programs.
@@ -186,7 +228,7 @@ func (v *View) Text() string {
 			backend = "NOBODY"
 		}
 		fmt.Fprintf(&b, "forwarding by %s, %d connections, %d/s new, %d packets/s and %s in, %d and %s out\n", backend, v.Flows,
-			v.Rates.Connections, v.Rates.PacketsIn, bits(v.Rates.BytesIn), v.Rates.PacketsOut, bits(v.Rates.BytesOut))
+			v.Rate.Connections, v.Rate.PacketsIn, bits(v.Rate.BytesIn), v.Rate.PacketsOut, bits(v.Rate.BytesOut))
 	}
 	for _, line := range []string{v.Note, v.Trouble} {
 		if line != "" {
@@ -197,12 +239,10 @@ func (v *View) Text() string {
 		v.Virtual[i].text(&b)
 	}
 	for i := range v.ByHand {
-		byHand(&b, &v.ByHand[i])
+		v.ByHand[i].text(&b)
 	}
 	return b.String()
 }
-
-const columns = "  SERVER\tSTATE\tMETHOD\tWEIGHT\tACTIVE\tINACTIVE\tNEW/S\tIN/S\tOUT/S\tTOTAL\tCHECKS"
 
 // maxKeys bounds the services of a group that status lists.
 const maxKeys = 8
@@ -231,20 +271,27 @@ func (w *VirtualView) text(b *strings.Builder) {
 			fmt.Fprintf(b, "  … and %d more\n", len(w.Services)-maxKeys)
 			break
 		}
-		fmt.Fprintf(b, "  %v  %d connections, %d/s new\n", w.Services[i].Key, w.Services[i].Connections, w.Services[i].Rates.Connections)
+		x := &w.Services[i]
+		fmt.Fprintf(b, "  %s  %d connections, %d/s new\n", x.Name, x.Total.Connections, x.Rate.Connections)
+	}
+	servers(b, w.Servers)
+}
+
+// servers is a table of them.
+func servers(b *strings.Builder, list []ServerView) {
+	if len(list) == 0 {
+		return
 	}
 	t := tabwriter.NewWriter(b, 0, 8, 2, ' ', 0)
-	if len(w.Servers) > 0 {
-		fmt.Fprintln(t, columns)
-	}
-	for i := range w.Servers {
-		r := &w.Servers[i]
+	fmt.Fprintln(t, "  SERVER\tSTATE\tMETHOD\tWEIGHT\tACTIVE\tINACTIVE\tNEW/S\tIN\tOUT\tTOTAL\tCHECKS")
+	for i := range list {
+		r := &list[i]
 		weight := "-"
 		if r.In {
 			weight = fmt.Sprint(r.Weight)
 		}
 		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\t%s\t%d\t%s\n", r.Name, r.state(), r.Method, weight, r.Active, r.Inactive,
-			r.Rates.Connections, bits(r.Rates.BytesIn), bits(r.Rates.BytesOut), r.Counters.Connections, r.checks())
+			r.Rate.Connections, bits(r.Rate.BytesIn), bits(r.Rate.BytesOut), r.Total.Connections, r.checks())
 	}
 	_ = t.Flush()
 }
@@ -289,16 +336,9 @@ func (r *ServerView) checks() string {
 	return strings.Join(good, "; ")
 }
 
-func byHand(b *strings.Builder, s *l4.ServiceStats) {
-	fmt.Fprintf(b, "\n%v  %s  added by hand\n", s.Key, s.SchedulerName())
-	t := tabwriter.NewWriter(b, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, strings.TrimSuffix(columns, "\tCHECKS"))
-	for i := range s.Servers {
-		r := &s.Servers[i]
-		fmt.Fprintf(t, "  %v\t\t%v\t%d\t%d\t%d\t%d\t%s\t%s\t%d\n", r.Key(), r.Method, r.Weight, r.Active, r.Inactive, r.Rates.Connections,
-			bits(r.Rates.BytesIn), bits(r.Rates.BytesOut), r.Connections)
-	}
-	_ = t.Flush()
+func (w *ServiceView) text(b *strings.Builder) {
+	fmt.Fprintf(b, "\n%s  %s  added by hand\n", w.Name, w.Scheduler)
+	servers(b, w.Servers)
 }
 
 // bits is a rate of bytes in bits per second.
