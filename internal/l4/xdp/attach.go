@@ -41,6 +41,13 @@ func (p *Plane) attach() error {
 			return fmt.Errorf("attach to %s: %w", name, err)
 		}
 		p.attached = append(p.attached, a)
+		if p.fast == nil {
+			continue
+		}
+		if a, err = p.attachNative(name); err != nil {
+			return fmt.Errorf("attach to %s: %w", name, err)
+		}
+		p.attached = append(p.attached, a)
 	}
 	return nil
 }
@@ -79,7 +86,7 @@ func (p *attacher) attachTo(name string) (*attachment, error) {
 		return nil, err
 	}
 	mode := p.mode
-	if mode == Auto || mode == TCX {
+	if mode == Auto || mode == Native || mode == TCX {
 		a, err := p.attachTCX(l)
 		if err == nil || mode == TCX || !errors.Is(err, ebpf.ErrNotSupported) {
 			return a, err

@@ -23,7 +23,13 @@ type fixture struct {
 // run holds the director to its fixtures, each with nothing remembered of the
 // others.
 func run(t *testing.T, fixtures []fixture) {
-	b := newBench(t, Options{MaxFlows: 1024})
+	for name, mode := range map[string]Mode{"tc": TCX, "xdp": Native} {
+		t.Run(name, func(t *testing.T) { runOn(t, mode, fixtures) })
+	}
+}
+
+func runOn(t *testing.T, mode Mode, fixtures []fixture) {
+	b := newBench(t, Options{MaxFlows: 1024, Mode: mode})
 	for _, f := range fixtures {
 		b.forget()
 		b.set(f.config)

@@ -6,3 +6,4 @@ package xdp
 //
 //go:generate go run github.com/cilium/ebpf/cmd/bpf2go -go-package xdp -target bpfel -no-global-types -type key4 -type key6 -type flow4 -type flow6 -type service_key -type range_key -type service -type service_state -type block -type dest -type dest_state -type counters -type hop -type learned_hop -type ledger -type configuration -type command -type ring4 -type ring6 -type sweeper -cflags "-O2 -g -mcpu=v3 -Wall -Wno-unused-function -I/usr/include/x86_64-linux-gnu" director bpf/director_tc.c
 //go:generate go run github.com/cilium/ebpf/cmd/bpf2go -go-package xdp -target bpfel -no-global-types -type inner_key -type decap_counters -cflags "-O2 -g -mcpu=v3 -Wall -Wno-unused-function -I/usr/include/x86_64-linux-gnu" decap bpf/decap.c
+//go:generate go run github.com/cilium/ebpf/cmd/bpf2go -go-package xdp -target bpfel -no-global-types -type port -cflags "-O2 -g -mcpu=v3 -Wall -Wno-unused-function -I/usr/include/x86_64-linux-gnu" driver bpf/director_xdp.c

@@ -72,6 +72,12 @@ func newBench(t testing.TB, o Options) *bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { p.Close() })
+	if o.Mode == Native {
+		// What is run by hand comes in on the loopback, which has no address.
+		if err := p.fast.XdpPorts.Put(uint32(1), &driverPort{}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return &bench{p, t}
 }
 
@@ -105,12 +111,20 @@ func (b *bench) runContext(frame []byte, ctx *skb) (verdict int32, out []byte) {
 		o.Context = ctx
 	}
 	for {
-		got, err := b.prog.Run(o)
+		program := b.prog
+		if b.fast != nil {
+			program = b.fast.DirectorXdp
+		}
+		got, err := program.Run(o)
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
 		if err != nil {
 			b.t.Fatal(err)
+		}
+		if b.fast != nil {
+			// XDP's verdicts as tc's: aborted, drop, pass, sent back, redirected.
+			return [...]int32{-99, tcDrop, tcNext, tcRedirect, tcRedirect}[got], o.DataOut
 		}
 		return int32(got), o.DataOut
 	}

@@ -24,7 +24,7 @@ const (
 	Auto   Mode = ""       // tcx where the kernel has it (6.6), else clsact
 	TCX    Mode = "tcx"    // tc, by a link
 	Clsact Mode = "clsact" // tc, by a qdisc and a filter
-	Native Mode = "xdp"    // XDP in the interface's driver, for physical ones
+	Native Mode = "xdp"    // XDP in the interface's driver, for physical ones, and tc behind it
 )
 
 // Options are how to open a plane.
@@ -73,7 +73,8 @@ type Plane struct {
 	opts  Options
 	maps  directorMaps
 	prog  *ebpf.Program
-	ctl   *ebpf.Program // the control program
+	ctl   *ebpf.Program  // the control program
+	fast  *driverObjects // XDP's, in that mode
 	hops  *hops
 	stop  chan struct{}
 	ended sync.WaitGroup
@@ -160,6 +161,12 @@ func Open(o Options) (*Plane, error) {
 		services: make(map[l4.Key]*service), gone: make(map[goneKey]*server),
 		serials: newNumbers(objects.Services.MaxEntries()), places: newNumbers(objects.Dests.MaxEntries()),
 		blocks: newSpans(objects.Blocks.MaxEntries()),
+	}
+	if o.Mode == Native {
+		if p.fast, err = loadNative(&p.maps, options); err != nil {
+			objects.Close()
+			return nil, err
+		}
 	}
 	if p.hops, err = openHops(p.maps.Hops, o.Log); err != nil {
 		objects.Close()
@@ -250,6 +257,9 @@ func (p *Plane) release() error {
 		errs = append(errs, a.close(p.opts.Pin != ""))
 	}
 	p.hops.close()
+	if p.fast != nil {
+		errs = append(errs, p.fast.Close())
+	}
 	return errors.Join(append(errs, p.prog.Close(), p.ctl.Close(), p.maps.Close())...)
 }
 

@@ -43,13 +43,6 @@ static __always_inline int send_to_server(ctx_t *ctx, struct packet *p, const st
 	return transmit(ctx, h);
 }
 
-/* too_big refuses a packet of a NAT flow that the link to the server does not
- * take; the stack fragments what may be fragmented. */
-static __always_inline int nat_fits(ctx_t *ctx, const struct packet *p, const struct hop *h)
-{
-	return fits(ctx, p, h->mtu, 0);
-}
-
 static __always_inline void count_in(__u32 dest, __u32 packets, __u32 bytes)
 {
 	struct counters *c = bpf_map_lookup_elem(&dest_counters, &dest);
@@ -172,35 +165,53 @@ static __always_inline int expire_at_once(void)
 	return s && s->flags & SET_EXPIRE_NO_DEST;
 }
 
-/* answer sends a NAT flow's packet from the server on to the client. hop and
- * hop_tick are the flow's. */
-static __always_inline int answer(ctx_t *ctx, const struct packet *p, const __be32 *client,
-				  __u32 *hop, __u32 *hop_tick)
+/* way_back finds the next hop to a NAT flow's client, before anything is
+ * rewritten. hop and hop_tick are the flow's. 0: as verdict says. */
+static __always_inline __u32 way_back(ctx_t *ctx, const struct packet *p, const __be32 *client,
+				      __u32 *hop, __u32 *hop_tick, int *verdict)
 {
-	__u32 n = *hop, tick = now_tick(), at;
-	struct learned_hop *h;
-	int verdict;
+	__u32 n = *hop, tick = now_tick();
 
-	if (!n || tick - *hop_tick >= LEARN_TICKS) {
-		n = learn(ctx, p, client, &verdict);
-		*hop = n;
-		*hop_tick = tick;
-		if (!n)
-			return verdict;
-	}
-	at = n - 1;
+	if (n && tick - *hop_tick < LEARN_TICKS)
+		return n;
+	n = learn(ctx, p, client, verdict);
+	*hop = n;
+	*hop_tick = tick;
+	return n;
+}
+
+/* answer sends what was rewritten that way. */
+static __always_inline int answer(ctx_t *ctx, __u32 way, int verdict)
+{
+	__u32 at = way - 1;
+	struct learned_hop *h;
+
+	if (!way)
+		return verdict;
 	h = bpf_map_lookup_elem(&learned_hops, &at);
 	if (!h || set_macs(ctx, h->mac))
 		return drop(DROP_INTERNAL);
 	return ctx_redirect(ctx, h->ifindex);
 }
 
+/* Where a program cannot have the kernel find a neighbour, the packet is left
+ * as it is to the program behind it that can (tc behind XDP). */
+#ifdef CTX_HAS_NEIGHBOR
+#define CANNOT(h) 0
+#define NO_WAY(way) 0
+#else
+#define CANNOT(h) (!((h)->flags & HOP_MAC))
+#define NO_WAY(way) (!(way))
+#endif
+
 /* forward4 and forward6 send a packet the way of its flow. The verifier counts
  * the stack of a whole chain of calls, so the larger one is a call. */
-static __always_inline int forward4(ctx_t *ctx, struct packet *p, const struct key4 *k, struct flow4 *f)
+FORWARD4 int forward4(ctx_t *ctx, struct packet *p, const struct key4 *k, struct flow4 *f)
 {
 	__u32 dest = f->dest, n;
 	__u8 flags = f->flags;
+	__u32 way = 0;
+	int verdict = CTX_PASS;
 	struct dest *d = bpf_map_lookup_elem(&dests, &dest);
 	struct rewrite4 r;
 	struct hop *h;
@@ -212,8 +223,21 @@ static __always_inline int forward4(ctx_t *ctx, struct packet *p, const struct k
 			end4(k, f);
 		return drop(DROP_SERVER_GONE);
 	}
+	n = d->hop;
+	h = bpf_map_lookup_elem(&hops, &n);
+	if (!h)
+		return drop(DROP_INTERNAL);
+	if (!(flags & FLOW_REVERSE) && d->method != LOCAL && CANNOT(h))
+		return CTX_PASS;
 	if (BUSY(p, f))
 		follow4(p, f);
+	if (flags & FLOW_REVERSE) {
+		__be32 client[4] = { f->new_daddr };
+
+		way = way_back(ctx, p, client, &f->hop, &f->hop_tick, &verdict);
+		if (NO_WAY(way))
+			return CTX_PASS;
+	}
 	if (flags & FLOW_REVERSE)
 		count_out(dest, ctx_segments(ctx), p->length);
 	else
@@ -227,10 +251,6 @@ static __always_inline int forward4(ctx_t *ctx, struct packet *p, const struct k
 			return CTX_PASS;
 		return send_to_server(ctx, p, d);
 	}
-	n = d->hop;
-	h = bpf_map_lookup_elem(&hops, &n);
-	if (!h)
-		return drop(DROP_INTERNAL);
 	if (!(flags & FLOW_REVERSE) && !fits(ctx, p, h->mtu, 0)) {
 		count_drop(DROP_TOO_BIG);
 		return p->dont_fragment ? complain(ctx, p, TOO_BIG, h->mtu) : CTX_DROP;
@@ -247,11 +267,8 @@ static __always_inline int forward4(ctx_t *ctx, struct packet *p, const struct k
 		if (nat4(ctx, p, &r))
 			return drop(DROP_INTERNAL);
 	}
-	if (flags & FLOW_REVERSE) {
-		__be32 client[4] = { f->new_daddr };
-
-		return answer(ctx, p, client, &f->hop, &f->hop_tick);
-	}
+	if (flags & FLOW_REVERSE)
+		return answer(ctx, way, verdict);
 	return transmit(ctx, h);
 }
 
@@ -259,6 +276,8 @@ static __noinline int forward6(ctx_t *ctx, struct packet *p, const struct key6 *
 {
 	__u32 dest = f->dest, n;
 	__u8 flags = f->flags;
+	__u32 way = 0;
+	int verdict = CTX_PASS;
 	struct dest *d = bpf_map_lookup_elem(&dests, &dest);
 	struct rewrite6 r;
 	struct hop *h;
@@ -270,8 +289,22 @@ static __noinline int forward6(ctx_t *ctx, struct packet *p, const struct key6 *
 			end6(k, f);
 		return drop(DROP_SERVER_GONE);
 	}
+	n = d->hop;
+	h = bpf_map_lookup_elem(&hops, &n);
+	if (!h)
+		return drop(DROP_INTERNAL);
+	if (!(flags & FLOW_REVERSE) && d->method != LOCAL && CANNOT(h))
+		return CTX_PASS;
 	if (BUSY(p, f))
 		follow6(p, f);
+	if (flags & FLOW_REVERSE) {
+		__be32 client[4];
+
+		copy16(client, f->new_daddr);
+		way = way_back(ctx, p, client, &f->hop, &f->hop_tick, &verdict);
+		if (NO_WAY(way))
+			return CTX_PASS;
+	}
 	if (flags & FLOW_REVERSE)
 		count_out(dest, ctx_segments(ctx), p->length);
 	else
@@ -285,10 +318,6 @@ static __noinline int forward6(ctx_t *ctx, struct packet *p, const struct key6 *
 			return CTX_PASS;
 		return send_to_server(ctx, p, d);
 	}
-	n = d->hop;
-	h = bpf_map_lookup_elem(&hops, &n);
-	if (!h)
-		return drop(DROP_INTERNAL);
 	if (!(flags & FLOW_REVERSE) && !fits(ctx, p, h->mtu, 0)) {
 		count_drop(DROP_TOO_BIG);
 		return complain(ctx, p, TOO_BIG, h->mtu);
@@ -305,12 +334,8 @@ static __noinline int forward6(ctx_t *ctx, struct packet *p, const struct key6 *
 		if (nat6(ctx, p, &r))
 			return drop(DROP_INTERNAL);
 	}
-	if (flags & FLOW_REVERSE) {
-		__be32 client[4];
-
-		copy16(client, f->new_daddr);
-		return answer(ctx, p, client, &f->hop, &f->hop_tick);
-	}
+	if (flags & FLOW_REVERSE)
+		return answer(ctx, way, verdict);
 	return transmit(ctx, h);
 }
 
@@ -323,6 +348,12 @@ static __noinline int forward_stateless(ctx_t *ctx, struct packet *p)
 
 	if (!d)
 		return drop(DROP_INTERNAL);
+	n = d->hop;
+	h = bpf_map_lookup_elem(&hops, &n);
+	if (!h)
+		return drop(DROP_INTERNAL);
+	if (d->method != LOCAL && CANNOT(h))
+		return CTX_PASS;
 	count_in(dest, ctx_segments(ctx), p->length);
 	if (d->method == LOCAL)
 		return CTX_PASS;
@@ -332,10 +363,6 @@ static __noinline int forward_stateless(ctx_t *ctx, struct packet *p)
 	}
 	if (d->method == DR || d->method == TUN)
 		return send_to_server(ctx, p, d);
-	n = d->hop;
-	h = bpf_map_lookup_elem(&hops, &n);
-	if (!h)
-		return drop(DROP_INTERNAL);
 	if (!fits(ctx, p, h->mtu, 0)) {
 		count_drop(DROP_TOO_BIG);
 		return p->dont_fragment ? complain(ctx, p, TOO_BIG, h->mtu) : CTX_DROP;

@@ -7,6 +7,8 @@ typedef struct __sk_buff ctx_t;
 #define CTX_PASS (-1) /* TC_ACT_UNSPEC and TCX_NEXT: the next program, then the stack */
 #define CTX_DROP 2
 
+#define FORWARD4 static __always_inline
+
 static __always_inline void *ctx_data(ctx_t *ctx) { return (void *)(long)ctx->data; }
 static __always_inline void *ctx_end(ctx_t *ctx) { return (void *)(long)ctx->data_end; }
 static __always_inline __u32 ctx_length(ctx_t *ctx) { return ctx->len; }

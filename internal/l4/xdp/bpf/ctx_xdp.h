@@ -7,6 +7,9 @@ typedef struct xdp_md ctx_t;
 #define CTX_PASS XDP_PASS
 #define CTX_DROP XDP_DROP
 
+/* Inline it would make the stack too deep here. */
+#define FORWARD4 static __noinline
+
 /* The hardware addresses of the interfaces that the program is on: without
  * pkt_type, this tells whether a frame is for this host. */
 struct port {
@@ -22,7 +25,14 @@ struct {
 
 static __always_inline void *ctx_data(ctx_t *ctx) { return (void *)(long)ctx->data; }
 static __always_inline void *ctx_end(ctx_t *ctx) { return (void *)(long)ctx->data_end; }
-static __always_inline __u32 ctx_length(ctx_t *ctx) { return ctx->data_end - ctx->data; }
+static __always_inline __u32 ctx_length(ctx_t *ctx)
+{
+	void *data = ctx_data(ctx), *end = ctx_end(ctx);
+
+	/* Without this the compiler subtracts 32 bits of pointers. */
+	asm volatile("" : "+r"(data), "+r"(end));
+	return end - data;
+}
 static __always_inline __u32 ctx_mark(ctx_t *ctx) { return 0; }
 static __always_inline __u32 ctx_segments(ctx_t *ctx) { return 1; }
 static __always_inline __u32 ctx_gso_size(ctx_t *ctx) { return 0; }
@@ -92,7 +102,6 @@ static __always_inline int ctx_redirect(ctx_t *ctx, __u32 ifindex)
 static __always_inline long ctx_wrap(ctx_t *ctx, __u32 n)
 {
 	__u32 mac[4];
-	__u8 *data;
 
 	if (bpf_xdp_load_bytes(ctx, 0, mac, ETH_LEN) || bpf_xdp_adjust_head(ctx, -(int)n))
 		return -1;
