@@ -329,4 +329,3 @@ func usageLine(b *strings.Builder, w word) {
 	}
 	fmt.Fprintf(b, "  %s --%-32s %s\n", short, strings.TrimSpace(w.long+" "+w.names), w.help)
 }
-
