@@ -128,6 +128,7 @@ var labNumber = func() func() int {
 func newLab(t *testing.T, nodes int) *lab {
 	t.Helper()
 	needRoot(t)
+	removeStale()
 	l := &lab{t: t, name: fmt.Sprintf("ekD%d-%d", os.Getpid(), labNumber())}
 	t.Cleanup(l.remove)
 	l.ip("netns add " + l.bridge())
@@ -155,6 +156,17 @@ func newLab(t *testing.T, nodes int) *lab {
 }
 
 func (l *lab) bridge() string { return l.name + "-b" }
+
+// removeStale removes namespaces of test runs that were killed.
+func removeStale() {
+	entries, _ := os.ReadDir("/run/netns")
+	for _, e := range entries {
+		var pid, lab int
+		if n, _ := fmt.Sscanf(e.Name(), "ekD%d-%d-", &pid, &lab); n == 2 && syscall.Kill(pid, 0) == syscall.ESRCH {
+			_ = exec.Command("ip", "netns", "del", e.Name()).Run()
+		}
+	}
+}
 
 func (l *lab) remove() {
 	for _, ns := range append(l.nodes, l.bridge()) {

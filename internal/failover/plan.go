@@ -75,15 +75,11 @@ type tracker struct {
 	reverse bool
 }
 
-// leaseFloor is the shortest lifetime of an address: the kernel counts in whole
-// seconds, and renewing takes a moment.
-const leaseFloor = 2 * time.Second
-
 // leaseFor is the lifetime of the addresses of an instance whose peers wait for
-// down.
+// down: whoever has not renewed it for so long is no master any more. The kernel
+// counts in whole seconds.
 func leaseFor(down time.Duration) time.Duration {
-	whole := (down + time.Second - 1) / time.Second * time.Second
-	return max(whole+time.Second, leaseFloor)
+	return max((down+time.Second-1)/time.Second, 1) * time.Second
 }
 
 // prepare makes a plan. The diagnostics tell what cannot be done.

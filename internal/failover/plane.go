@@ -192,8 +192,9 @@ func (p *plane) checkFrozen(late time.Duration) {
 		}
 		i.doubt = late
 		p.doubts++
-		if late >= i.setup.lease-time.Second {
-			// The kernel may have taken the addresses away.
+		if late >= i.setup.lease/2 {
+			// It was to be renewed when half of it was over: the kernel may have
+			// taken the addresses away.
 			p.frozen(i)
 		}
 	}
