@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf/link"
+
 	"evenkeel/internal/l4"
 )
 
@@ -468,4 +470,42 @@ func TestClsact(t *testing.T) {
 			t.Errorf("a filter is left: %s", out)
 		}
 	})
+}
+
+// XDP on virtual cables needs senders that complete their checksums and, for
+// what goes back out, a program at the cable's other end.
+func TestXDP(t *testing.T) {
+	l := newLAN(t, "xdp")
+	l.throughDirector()
+	l.servers(func(n int) []string { return []string{serverIP(n, false), serverIP(n, true)} })
+	for _, n := range []string{"c", "s1", "s2", "d"} {
+		l.in(n, func() { withoutChecksums(t, "eth0") })
+	}
+	l.in("w", func() {
+		pass := xdpPass(t)
+		port, err := net.InterfaceByName("pd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := link.AttachXDP(link.XDPOptions{Interface: port.Index, Program: pass, Flags: link.XDPDriverMode})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { a.Close() })
+	})
+	p := l.director(Options{Mode: Native})
+	l.set(p, everything(l4.NAT))
+	for _, a := range []string{vip4, vip6} {
+		for range 2 { // both servers become known neighbours
+			if _, err := l.ask("tcp", net.JoinHostPort(a, "80"), 8); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	waitUntil(t, 5*time.Second, func() bool { return p.hops.known() })
+	if err := p.attached[0].link.Close(); err != nil { // tc: from here on it is XDP alone
+		t.Fatal(err)
+	}
+	p.attached = p.attached[1:]
+	through(t, l, p)
 }

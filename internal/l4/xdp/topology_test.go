@@ -7,7 +7,10 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"unsafe"
 
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
 )
 
@@ -163,4 +166,52 @@ func inNamespace(t testing.TB, name string, f func()) {
 		}
 	}()
 	f()
+}
+
+// withoutChecksums has an interface's packets leave with whole checksums
+// (ethtool -K NAME tx off).
+func withoutChecksums(t testing.TB, name string) {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	value := struct{ command, data uint32 }{0x17 /* ETHTOOL_STXCSUM */, 0}
+	var request struct {
+		name [16]byte
+		data unsafe.Pointer
+		rest [16]byte
+	}
+	copy(request.name[:], name)
+	request.data = unsafe.Pointer(&value)
+	if _, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&request))); e != 0 {
+		t.Fatalf("%s: %v", name, e)
+	}
+}
+
+// xdpPass is an XDP program that lets everything through.
+func xdpPass(t testing.TB) *ebpf.Program {
+	t.Helper()
+	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Type: ebpf.XDP, License: "Dual MIT/GPL",
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 2), asm.Return()},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
+// known is whether all next hops have hardware addresses.
+func (h *hops) known() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, e := range h.byKey {
+		if e.record.Flags&hopMAC == 0 {
+			return false
+		}
+	}
+	return true
 }
