@@ -40,6 +40,7 @@ func commands() []command {
 		{"keywords", "haproxy|keepalived [--markdown]", "list every keyword that is understood", keywordsCommand},
 		{"haproxy", "ARGS...", "take HAProxy's command line", func(args []string) int { return haproxyMain("haproxy", args) }},
 		{"keepalived", "ARGS...", "take keepalived's command line", func(args []string) int { return keepalivedMain("keepalived", args) }},
+		{"ipvsadm", "ARGS...", "take ipvsadm's command line", ipvsadmMain},
 		{"version", "", "show the version", versionCommand},
 	}
 }
@@ -56,6 +57,8 @@ func realMain(argv []string) int {
 		return haproxyMain(name, argv[1:])
 	case "keepalived":
 		return keepalivedMain(name, argv[1:])
+	case "ipvsadm":
+		return ipvsadmMain(argv[1:])
 	}
 	if len(argv) < 2 {
 		usage(os.Stderr)
@@ -84,7 +87,7 @@ func usage(w io.Writer) {
 		line := strings.TrimSpace(c.name + " " + c.args)
 		fmt.Fprintf(w, "  evenkeel %-40s %s\n", line, c.help)
 	}
-	fmt.Fprintf(w, "\nCalled as haproxy or keepalived (a symlink will do) it takes that program's options.\n")
+	fmt.Fprintf(w, "\nCalled as haproxy, keepalived or ipvsadm (a symlink will do) it takes that program's options.\n")
 }
 
 func versionCommand([]string) int {
