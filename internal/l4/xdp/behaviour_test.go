@@ -410,7 +410,10 @@ func TestSYNLimit(t *testing.T) {
 // With a full table DR goes on by hash, NAT refuses new connections.
 func TestFullTable(t *testing.T) {
 	b := newBench(t, Options{MaxFlows: 64})
-	s := farm("rr", 1, 1, 1)
+	s := farm("rr", 1, 1)
+	for i := range s.Servers {
+		s.Servers[i].Addr = netip.MustParseAddr(fixtureServer(i+1, false))
+	}
 	b.set(l4.Config{Services: []l4.Service{s}})
 	for i := range 200 {
 		if v := b.send(i, flagSYN); v != tcRedirect {
@@ -420,6 +423,13 @@ func TestFullTable(t *testing.T) {
 	drops, _ := b.drops()
 	if drops["stateless"] < 100 {
 		t.Errorf("drops %v", drops)
+	}
+	for i := range 200 {
+		// Every packet of a connection finds the same server.
+		_, first := b.run(packet{client: clientNumber(i, false), sport: uint16(2000 + i), flags: flagACK}.frame())
+		if v, next := b.run(packet{client: clientNumber(i, false), sport: uint16(2000 + i), flags: flagACK | flagFIN}.frame()); v != tcRedirect || string(first[:12]) != string(next[:12]) {
+			t.Fatalf("DR connection %d goes on elsewhere: verdict %d", i, v)
+		}
 	}
 	for i := range s.Servers {
 		s.Servers[i].Method = l4.NAT

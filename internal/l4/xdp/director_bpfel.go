@@ -237,7 +237,7 @@ type directorServiceState struct {
 	Turn      uint32
 	SynSecond uint32
 	SynCount  uint32
-	Zero      uint32
+	Full      uint32
 }
 
 type directorSweeper struct {

@@ -41,8 +41,8 @@ type Options struct {
 	Pin string
 
 	// MaxFlows is how many flows of each address family are remembered, 262144
-	// if it is 0. NAT takes two for a connection. One takes 136 bytes (IPv4) or
-	// 208 (IPv6), all of it from the beginning.
+	// if it is 0. NAT takes two for a connection. One takes 142 bytes (IPv4) or
+	// 220 (IPv6), all of it from the beginning.
 	MaxFlows   uint32
 	MaxServers uint32 // of all services together, also while removed ones have connections; 16383
 
@@ -186,8 +186,12 @@ func Open(o Options) (*Plane, error) {
 
 // size puts the options' limits into the maps.
 func size(spec *ebpf.CollectionSpec, o Options) {
-	for _, name := range []string{directorMapFlows4, directorMapFlows6, directorMapRing4s, directorMapRing6s} {
+	for _, name := range []string{directorMapFlows4, directorMapFlows6} {
 		spec.Maps[name].MaxEntries = o.MaxFlows
+	}
+	for _, name := range []string{directorMapRing4s, directorMapRing6s} {
+		// Entries of flows that ended early stay until the sweeper finds them.
+		spec.Maps[name].MaxEntries = o.MaxFlows + o.MaxFlows/4
 	}
 	for _, name := range []string{directorMapDests, directorMapDestStates, directorMapDestCounters, directorMapHops} {
 		spec.Maps[name].MaxEntries = o.MaxServers

@@ -1,11 +1,14 @@
 package xdp
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"evenkeel/internal/l4"
 )
@@ -115,7 +118,7 @@ func (p *Plane) setServer(s *service, w l4.Server, c *l4.Config) (*server, error
 			}
 		}
 		s.servers[k] = r
-	} else if l4.Method(r.dest.Method) != w.Method && !(w.Method != l4.TUN && l4.Method(r.dest.Method) == l4.Local) {
+	} else if r.want.Method != w.Method && l4.Method(r.dest.Method) != l4.Local {
 		// Flows of one method cannot go on by another.
 		if err := p.removeServer(s, r); err != nil {
 			return nil, err
@@ -290,7 +293,14 @@ func (p *Plane) putService(k l4.Key, record *directorService) error {
 		return p.maps.Services.Put(plain, record)
 	}
 	for i := range ranged {
-		if err := p.maps.Ranges.Put(&ranged[i], record); err != nil {
+		// The kernel's allocator for these maps refills itself by interrupt,
+		// and may be behind.
+		err := p.maps.Ranges.Put(&ranged[i], record)
+		for n := 0; errors.Is(err, unix.ENOMEM) && n < 50; n++ {
+			time.Sleep(2 * time.Millisecond)
+			err = p.maps.Ranges.Put(&ranged[i], record)
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -145,3 +145,8 @@ enum state {
 #define MAX_TRIES 64	   /* of a table, past overloaded servers */
 #define BLOCK_SLOTS 16
 #define LEARNED_HOPS 4096
+/* ICMP errors that one CPU sends in a second (RFC 4443, 2.4 f). */
+#define COMPLAINTS 1000
+/* How long after the table was full packets without a flow go by hash: as long
+ * as a connection that was begun without one may last (15 minutes). */
+#define FULL_TICKS 53644

@@ -110,12 +110,26 @@ static __always_inline void bind_dest(__u32 dest, __u32 state)
 		ds->overloaded = 1;
 }
 
+/* is_overloaded is whether a server has had its upper threshold of flows and
+ * not yet less than the lower one. */
+static __always_inline int is_overloaded(const struct dest *d, struct dest_state *ds)
+{
+	__u32 total = ds->active + ds->inactive;
+
+	if (!ds->overloaded || !d->upper)
+		return 0;
+	if (d->lower ? total < d->lower : total * 4 < d->upper * 3) {
+		ds->overloaded = 0;
+		return 0;
+	}
+	return 1;
+}
+
 /* unbind_dest gives a flow's count back. */
 static __always_inline void unbind_dest(__u32 dest, __u32 state)
 {
 	struct dest_state *ds = bpf_map_lookup_elem(&dest_states, &dest);
 	struct dest *d = bpf_map_lookup_elem(&dests, &dest);
-	__u32 total;
 
 	if (!ds || !d)
 		return;
@@ -127,11 +141,7 @@ static __always_inline void unbind_dest(__u32 dest, __u32 state)
 		__sync_fetch_and_add(&ds->active, -1);
 	else
 		__sync_fetch_and_add(&ds->inactive, -1);
-	if (!ds->overloaded)
-		return;
-	total = ds->active + ds->inactive;
-	if (d->lower ? total < d->lower : total * 4 < d->upper * 3)
-		ds->overloaded = 0;
+	is_overloaded(d, ds);
 }
 
 /* timeout_of is how many ticks a flow in a state lives without packets. */

@@ -107,10 +107,19 @@ static __noinline int complain6(ctx_t *ctx, const struct packet *p, __u32 what, 
 }
 
 /* complain tells the sender, unless the packet is an ICMP error itself or not
- * the first fragment (RFC 1122, 3.2.2). */
+ * the first fragment (RFC 1122, 3.2.2), or there are too many. */
 static __always_inline int complain(ctx_t *ctx, const struct packet *p, __u32 what, __u32 mtu)
 {
-	if (p->icmp || p->fragment == 2)
+	__u32 zero = 0, second = bpf_ktime_get_coarse_ns() >> 30;
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &zero);
+
+	if (p->icmp || p->fragment == 2 || !s)
+		return CTX_DROP;
+	if (s->complaints_second != second) {
+		s->complaints_second = second;
+		s->complaints = 0;
+	}
+	if (s->complaints++ >= COMPLAINTS)
 		return CTX_DROP;
 	return p->family == 4 ? complain4(ctx, p, what, mtu) : complain6(ctx, p, what, mtu);
 }

@@ -433,8 +433,12 @@ __noinline int schedule(struct packet *p)
 		if (p->tcp_flags & TCP_RST)
 			return V_PASS;
 		if (!(p->tcp_flags & TCP_SYN)) {
-			if (!(s->flags & SERVICE_SLOPPY))
-				return V_PASS;
+			if (!(s->flags & SERVICE_SLOPPY)) {
+				if (!was_full(s))
+					return V_PASS;
+				p->dest = by_hash(s, p);
+				return p->dest ? V_STATELESS : V_PASS;
+			}
 		} else if (p->tcp_flags & TCP_ACK) {
 			return V_PASS;
 		} else if (s->syn_limit && over_syn_limit(s, bpf_ktime_get_coarse_ns())) {
@@ -445,7 +449,11 @@ __noinline int schedule(struct packet *p)
 	if (s->persistence)
 		dest = template_dest(s, p, set_flags);
 	if (!dest) {
-		dest = choose(s, p);
+		/* What nobody may remember goes where all packets of it will go. */
+		if (!is_hashing(s) && was_full(s))
+			dest = by_hash(s, p);
+		if (!dest)
+			dest = choose(s, p);
 		if (!dest) {
 			count_drop(DROP_NO_SERVER);
 			return V_UNREACHABLE;
@@ -469,7 +477,9 @@ __noinline int schedule(struct packet *p)
 		c->connections++;
 	if (verdict == V_STATELESS) {
 		count_drop(DROP_STATELESS);
-		dest = by_hash(s, p);
+		note_full(s);
+		if (!is_hashing(s))
+			dest = by_hash(s, p);
 		if (!dest) {
 			count_drop(DROP_TABLE_FULL);
 			return V_DROP;

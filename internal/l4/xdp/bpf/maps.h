@@ -52,7 +52,6 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct service_key);
 	__type(value, struct service);
 	PIN;
@@ -159,6 +158,7 @@ struct {
 /* Room for entries that are being made: the stack is 512 bytes. */
 struct scratch {
 	__u64 forward[16], reverse[16], entry[8];
+	__u32 complaints_second, complaints; /* ICMP errors of this second */
 };
 
 struct {

@@ -45,7 +45,8 @@ static __always_inline int usable(__u32 dest)
 	struct dest *d = bpf_map_lookup_elem(&dests, &dest);
 	struct dest_state *ds = bpf_map_lookup_elem(&dest_states, &dest);
 
-	return dest && d && ds && d->flags & DEST_AVAILABLE && d->weight && !ds->overloaded;
+	return dest && d && ds && d->flags & DEST_AVAILABLE && d->weight &&
+	       !is_overloaded(d, ds);
 }
 
 /* fold_address is an address as IPVS's hashes take it: a number, IPv6 folded. */
@@ -143,7 +144,7 @@ static long load_step(__u32 i, struct load_walk *w)
 	__u64 load, weight;
 	__u32 active;
 
-	if (!dest || !d || !ds || !(d->flags & DEST_AVAILABLE) || !d->weight || ds->overloaded)
+	if (!dest || !d || !ds || !(d->flags & DEST_AVAILABLE) || !d->weight || is_overloaded(d, ds))
 		return 0;
 	active = ds->active;
 	weight = d->weight;
@@ -230,6 +231,30 @@ static __noinline __u32 by_hash(const struct service *s, const struct packet *p)
 			return dest;
 	}
 	return 0;
+}
+
+/* was_full is whether there may be flows of a service that nobody remembers,
+ * as the table was full when they began. */
+static __always_inline int was_full(const struct service *s)
+{
+	__u32 id = s->id;
+	struct service_state *state = bpf_map_lookup_elem(&service_states, &id);
+
+	return state && state->full && now_tick() - state->full < FULL_TICKS;
+}
+
+static __always_inline void note_full(const struct service *s)
+{
+	__u32 id = s->id, tick = now_tick();
+	struct service_state *state = bpf_map_lookup_elem(&service_states, &id);
+
+	if (state && tick - state->full >= REFRESH_TICKS)
+		state->full = tick;
+}
+
+static __always_inline int is_hashing(const struct service *s)
+{
+	return s->scheduler == S_SH || s->scheduler == S_DH || s->scheduler == S_MH;
 }
 
 /* over_syn_limit counts a new TCP flow against the service's limit a second. */

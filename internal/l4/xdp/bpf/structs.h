@@ -112,7 +112,7 @@ struct service_state {
 	__u32 turn; /* of rr and wrr */
 	__u32 syn_second;
 	__u32 syn_count;
-	__u32 zero;
+	__u32 full; /* tick when a flow found no room last */
 };
 
 /* Some server numbers, of a service's list or of its table. */
