@@ -21,6 +21,7 @@ type LVSGlobal struct {
 	SyncTTL       int
 	SyncGroup     netip.Addr
 	NoChecker     bool
+	Pool          []netip.Addr // lvs_source_pool (an extension): the sources of FULLNAT
 }
 
 // VirtualServerGroup is a virtual_server_group block.
@@ -55,9 +56,10 @@ type VirtualServer struct {
 	Protocol   string   // TCP, UDP, SCTP
 	Scheduler  string   // rr, wrr, lc, wlc, lblc, lblcr, dh, sh, sed, nq, mh, fo, ovf
 	SchedFlags []string // flag-1 flag-2 flag-3, sh-port, sh-fallback, mh-port, mh-fallback
-	Method     string   // NAT, DR, TUN
+	Method     string   // NAT, DR, TUN; FULLNAT (an extension)
 	Tunnel     Tunnel
 	OnePacket  bool // ops
+	SYNLimit   int  // syn_limit (an extension): new TCP connections a second; 0: all
 
 	Persistence       time.Duration // 0: none
 	PersistenceEngine string

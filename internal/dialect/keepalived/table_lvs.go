@@ -60,7 +60,7 @@ func virtualKeywords() []keyword {
 		{Name: "weight", Args: "NUMBER", In: placeVirtualServer, Help: "of real servers that do not say (1)", Parse: counted(1, math.MaxInt32, func(p *parser) *int { return &p.lvs.virtual.Weight })},
 	}
 	for _, name := range []string{"sorry_server_lvs_method", "sorry_server_lb_kind"} {
-		list = append(list, keyword{Name: name, Args: "NAT|DR|TUN …", In: placeVirtualServer, Help: "forwarding to it", Parse: func(p *parser, n *node) {
+		list = append(list, keyword{Name: name, Args: "NAT|DR|FULLNAT|TUN …", In: placeVirtualServer, Help: "forwarding to it", Parse: func(p *parser, n *node) {
 			if s := p.sorry(n); s != nil {
 				p.readMethod(n, &s.Method, &s.Tunnel)
 			}
@@ -163,8 +163,8 @@ func sharedServerKeywords() []keyword {
 		}
 	}
 	return []keyword{
-		{Name: "lvs_method", Args: "NAT|DR|TUN [type ipip|gue port NUMBER|gre] [nocsum|csum|remcsum]", In: both, Help: "how packets get to the server (NAT)", Parse: method},
-		{Name: "lb_kind", Args: "NAT|DR|TUN …", In: both, Help: "lvs_method", Parse: method},
+		{Name: "lvs_method", Args: "NAT|DR|FULLNAT|TUN [type ipip|gue port NUMBER|gre] [nocsum|csum|remcsum]", In: both, Help: "how packets get to the server (NAT)", Parse: method},
+		{Name: "lb_kind", Args: "NAT|DR|FULLNAT|TUN …", In: both, Help: "lvs_method", Parse: method},
 		{Name: "delay_loop", Args: "SECONDS", In: all, Help: "between two checks (60)", Parse: timed(time.Microsecond, maxTimer, timing(func(t *model.CheckTiming) *time.Duration { return &t.DelayLoop }))},
 		{Name: "delay_before_retry", Args: "SECONDS", In: all, Help: "before a failed check is repeated", Parse: timed(0, maxTimer, timing(func(t *model.CheckTiming) *time.Duration { return &t.DelayBeforeRetry }))},
 		{Name: "warmup", Args: "SECONDS", In: all, Help: "the first check comes within this time (delay_loop)", Parse: timedP(0, maxTimer, func(p *parser) **time.Duration { return &p.timingOf().Warmup })},

@@ -10,7 +10,7 @@ import (
 // keywordLists are the tables of the language.
 func keywordLists() [][]keyword {
 	return [][]keyword{
-		topKeywords(), globalKeywords(), globalProcessKeywords(), globalHarmless(), instanceKeywords(), instanceTimingKeywords(),
+		topKeywords(), globalKeywords(), forwardingKeywords(), globalProcessKeywords(), globalHarmless(), instanceKeywords(), instanceTimingKeywords(),
 		notifyKeywords(), trackKeywords(), scriptKeywords(), groupKeywords(),
 		virtualKeywords(), sharedServerKeywords(), checkerKeywords(), checkerLineKeywords(),
 	}

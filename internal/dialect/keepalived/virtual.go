@@ -261,7 +261,7 @@ func (p *parser) realPort(v *model.VirtualServer, r *model.RealServer, name stri
 		r.Port = v.Port
 		return
 	}
-	if !v.Addr.IsValid() || r.Port == v.Port || p.method(v, r) == "NAT" {
+	if !v.Addr.IsValid() || r.Port == v.Port || strings.HasSuffix(p.method(v, r), "NAT") {
 		return
 	}
 	p.warnf(r.Pos, "write "+strconv.Itoa(int(v.Port))+"; a checker can have its own connect_port", "%s forwards by %s, which does not change ports: %d of %s becomes %d",
@@ -329,8 +329,8 @@ func (p *parser) readMethod(n *node, method *string, tunnel *model.Tunnel) {
 		return
 	}
 	m := strings.ToUpper(n.arg(1))
-	if m != "NAT" && m != "DR" && m != "TUN" {
-		p.errorf(n.pos(1), "write NAT, DR or TUN", "'%s' is not a way to forward", n.arg(1))
+	if m != "NAT" && m != "DR" && m != "TUN" && m != "FULLNAT" {
+		p.errorf(n.pos(1), "write NAT, DR, TUN or FULLNAT", "'%s' is not a way to forward", n.arg(1))
 		return
 	}
 	*method = m
@@ -380,6 +380,7 @@ func (p *parser) readMethod(n *node, method *string, tunnel *model.Tunnel) {
 // need it.
 func (p *parser) completeLVS() {
 	known := names(p.f.ServerGroups, func(g *model.VirtualServerGroup) string { return g.Name })
+	p.checkPool()
 	p.f.VirtualServers = slices.DeleteFunc(p.f.VirtualServers, func(v *model.VirtualServer) bool {
 		if v.Group == "" || slices.Contains(known, v.Group) {
 			return false

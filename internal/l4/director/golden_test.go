@@ -147,6 +147,7 @@ func describe(s l4.Service) string {
 	if s.OnePacket {
 		text += " one-packet"
 	}
+	text += positive(" SYN limit ", s.SYNLimit)
 	return text
 }
 

@@ -37,6 +37,7 @@ func compile(f *model.Failover) (*plan, model.Diagnostics) {
 	var d model.Diagnostics
 	p := &plan{model: f, owner: map[l4.Key]*virtual{}}
 	p.globals.Timeouts = l4.Timeouts{TCP: f.LVS.TimeoutTCP, TCPFin: f.LVS.TimeoutTCPFin, UDP: f.LVS.TimeoutUDP}
+	p.globals.Pool = f.LVS.Pool
 	groups := map[string]*model.VirtualServerGroup{}
 	for _, g := range f.ServerGroups {
 		groups[g.Name] = g
@@ -64,7 +65,7 @@ func compile(f *model.Failover) (*plan, model.Diagnostics) {
 // settings is everything of a service but what it answers on and its servers.
 func settings(s *model.VirtualServer) l4.Service {
 	return l4.Service{Scheduler: s.Scheduler, Flags: flags(s.SchedFlags), Persistence: s.Persistence, PersistenceMask: s.PersistenceMask,
-		PersistenceName: s.PersistenceEngine, OnePacket: s.OnePacket}
+		PersistenceName: s.PersistenceEngine, OnePacket: s.OnePacket, SYNLimit: s.SYNLimit}
 }
 
 var flagWords = map[string]l4.Flags{"flag-1": l4.FlagSchedule1, "flag-2": l4.FlagSchedule2, "flag-3": l4.FlagSchedule3,

@@ -242,6 +242,7 @@ func (s *Service) open() error {
 		return fmt.Errorf("%s: %w", c.Name, err)
 	}
 	s.plane, s.used = p, c
+	s.opt.Post(alert.Event{Kind: "forwarding", Severity: alert.Info, Plane: "l4", Text: "packets are forwarded by " + c.Name})
 	return nil
 }
 

@@ -1,0 +1,72 @@
+package keepalived
+
+import (
+	"math"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// What evenkeel's own data plane has and keepalived has no words for.
+
+// forwardBackends are the ways to forward packets.
+var forwardBackends = []string{"ebpf", "ipvs"}
+
+func forwardingKeywords() []keyword {
+	return []keyword{
+		{Name: "lvs_backend", Args: strings.Join(forwardBackends, "|"), In: placeGlobal, Status: statusOurs, Help: "who forwards packets: our own programs in the kernel, or IPVS (the first that works here)", Parse: readBackend},
+		{Name: "lvs_source_pool", Args: "ADDRESS …", In: placeGlobal, Status: statusOurs, Help: "the addresses of this node that servers see with FULLNAT; used for nothing else", Parse: readSourcePool},
+		{Name: "syn_limit", Args: "COUNT", In: placeVirtualServer, Status: statusOurs, Help: "new TCP connections a second that are let through (0: all)", Parse: counted(0, math.MaxInt32, func(p *parser) *int { return &p.lvs.virtual.SYNLimit })},
+	}
+}
+
+func readBackend(p *parser, n *node) {
+	if !p.want(n, 1, 1) {
+		return
+	}
+	name := strings.ToLower(n.arg(1))
+	if !slices.Contains(forwardBackends, name) {
+		cure := closest(name, forwardBackends)
+		if cure == "" {
+			cure = "write " + strings.Join(forwardBackends, " or ")
+		}
+		p.errorf(n.pos(1), cure, "there is no lvs_backend '%s'", n.arg(1))
+		return
+	}
+	p.f.LVS.Backend = name
+}
+
+// readSourcePool reads addresses; several lines add up.
+func readSourcePool(p *parser, n *node) {
+	if !p.want(n, 1, -1) {
+		return
+	}
+	for i := 1; i < len(n.words); i++ {
+		a, ok := p.address(n, i)
+		switch {
+		case !ok:
+		case a.IsMulticast() || a.IsUnspecified() || a.IsLoopback():
+			p.errorf(n.pos(i), "write an address that this node has on the servers' side", "'%s' cannot be a source address", a)
+		case slices.Contains(p.f.LVS.Pool, a):
+			p.warnf(n.pos(i), "take one of them out", "'%s' is in the pool twice", a)
+		default:
+			p.f.LVS.Pool = append(p.f.LVS.Pool, a)
+		}
+	}
+}
+
+// checkPool finds services with FULLNAT that no source address is for.
+func (p *parser) checkPool() {
+	for _, v := range p.f.VirtualServers {
+		servers := v.Real
+		if v.Sorry != nil {
+			servers = append(slices.Clone(servers), v.Sorry)
+		}
+		for _, r := range servers {
+			if p.method(v, r) == "FULLNAT" && !slices.ContainsFunc(p.f.LVS.Pool, func(a netip.Addr) bool { return family(a) == family(r.Addr) }) {
+				p.errorf(r.Pos, "write 'lvs_source_pool ADDRESS …' in global_defs", "%s reaches %s by FULLNAT, and there is no source address of its family to do that with", title(v), r.Addr)
+				break
+			}
+		}
+	}
+}
