@@ -2,12 +2,15 @@ package node
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -39,7 +42,7 @@ func (w *forwarding) open(o FailoverOptions, f *failover.Service) {
 	}
 	dir = filepath.Join(dir, "forwarding-"+namespaceID())
 	w.svc = director.New(director.Options{
-		Backends: backends(filepath.Join(dir, "bpf")), StateFile: filepath.Join(dir, "state.json"), KeepServices: o.KeepServices,
+		Backends: backends(filepath.Join(dir, "bpf"), slog.New(&planeLog{post: f.Post})), StateFile: filepath.Join(dir, "state.json"), KeepServices: o.KeepServices,
 		Post: f.Post, BFD: f.BFD, File: f.File})
 }
 
@@ -85,28 +88,75 @@ func holds(all map[netip.Addr]bool, p netip.Prefix) bool {
 
 // backends are the ways to forward packets, the preferred one first. pin is
 // where our own keeps what goes on without a process.
-func backends(pin string) []director.Backend {
+func backends(pin string, log *slog.Logger) []director.Backend {
+	probe := sync.OnceValue(xdp.Probe) // the kernel stays the same
 	return []director.Backend{
 		{
-			Name: "ebpf", Features: xdp.Features, Probe: func() []string { return nil },
-			Open: func(bool) (l4.Plane, error) {
-				return plane(xdp.Open(xdp.Options{Pin: pin, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))}))
-			},
+			Name: "ebpf", Features: xdp.Features,
+			Probe:  func() []string { return missing(probe()) },
+			Advice: adviceEBPF,
+			Open:   func(bool) (l4.Plane, error) { return openEBPF(pin, log) },
 			Remove: func() error { return xdp.Remove(pin) },
 		},
 		{
 			Name: "ipvs", Features: ipvs.Features, Probe: ipvs.Probe,
-			Open:  func(flush bool) (l4.Plane, error) { return plane(ipvs.Open(ipvs.Options{Flush: flush})) },
+			Open: func(flush bool) (l4.Plane, error) {
+				p, err := ipvs.Open(ipvs.Options{Flush: flush})
+				if err != nil {
+					return nil, err
+				}
+				return p, nil
+			},
 			Flush: flushIPVS,
 		},
 	}
 }
 
-// plane keeps a nil pointer from becoming a plane that is not nil.
-func plane[P l4.Plane](p P, err error) (l4.Plane, error) {
-	if err != nil {
+// missing is what keeps our own plane from working at all.
+func missing(r xdp.Report) (list []string) {
+	if r.Works {
+		return nil
+	}
+	for _, f := range r.Findings {
+		if !f.OK {
+			list = append(list, fmt.Sprintf("%s (%v), for %s: %s", f.Name, f.Err, f.Needs, f.Cure))
+		}
+	}
+	return list
+}
+
+// adviceEBPF is what our own plane needs of the host where it rewrites
+// addresses: the kernel tells the way to the client only if it forwards.
+func adviceEBPF(methods []l4.Method) (list []string) {
+	if !slices.Contains(methods, l4.NAT) && !slices.Contains(methods, l4.FULLNAT) {
+		return nil
+	}
+	if b, err := os.ReadFile("/proc/sys/net/ipv4/ip_forward"); err == nil && strings.TrimSpace(string(b)) == "0" {
+		list = append(list, "net.ipv4.ip_forward is 0, so that the answers of NAT find no way back: sysctl -w net.ipv4.ip_forward=1")
+	}
+	return list
+}
+
+// openEBPF goes on from what an earlier process left. What that one cannot be
+// taken over from, as after an upgrade with other maps, is begun anew: without
+// its connections, but at once.
+func openEBPF(pin string, log *slog.Logger) (l4.Plane, error) {
+	o := xdp.Options{Pin: pin, Log: log}
+	p, err := xdp.Open(o)
+	if err == nil {
+		return p, nil
+	}
+	if _, e := os.Stat(filepath.Join(pin, "maps")); e != nil {
 		return nil, err
 	}
+	if e := xdp.Remove(pin); e != nil {
+		return nil, errors.Join(err, e)
+	}
+	p, again := xdp.Open(o)
+	if again != nil {
+		return nil, again
+	}
+	log.Warn("connections that were forwarded before are forgotten", "error", err)
 	return p, nil
 }
 

@@ -14,6 +14,9 @@ type Backend struct {
 	// Probe says what is missing here, each in words with what would help;
 	// nothing: it works.
 	Probe func() []string
+	// Advice says what a host that works should have besides for forwarding by
+	// these methods; nil: nothing.
+	Advice func(methods []l4.Method) []string
 	// Open makes the plane, or takes over what one before it left. flush: what
 	// others have set there is removed with the first Set (lvs_flush).
 	Open func(flush bool) (l4.Plane, error)

@@ -159,7 +159,8 @@ type bench struct {
 	service  *director.Service
 	keep     bool
 	missing  []string
-	ipvs     bool // a second backend that has everything
+	advise   string // for NAT
+	ipvs     bool   // a second backend that has everything
 	mu       sync.Mutex
 	sessions map[string]bool
 	files    map[string]int64
@@ -177,6 +178,7 @@ func everything(name string) l4.Features {
 
 func (b *bench) backends() []director.Backend {
 	all := []director.Backend{{Name: "fake", Features: b.plane.Features, Probe: func() []string { return b.missing },
+		Advice: b.advice,
 		Open:   func(bool) (l4.Plane, error) { b.plane.say("opened"); return b.plane, nil },
 		Remove: func() error { b.plane.say("removed"); return nil }}}
 	if b.ipvs {
@@ -188,6 +190,13 @@ func (b *bench) backends() []director.Backend {
 			Flush: func() error { b.plane.say("flushed"); return nil }})
 	}
 	return all
+}
+
+func (b *bench) advice(methods []l4.Method) (list []string) {
+	if slices.Contains(methods, l4.NAT) && b.advise != "" {
+		list = append(list, b.advise)
+	}
+	return list
 }
 
 func (b *bench) begin() {
@@ -313,6 +322,8 @@ func (b *bench) do(line string, parts map[string]string) {
 		b.keep = true
 	case "missing":
 		b.missing = []string{rest}
+	case "advise":
+		b.advise = rest
 	case "ipvs":
 		b.ipvs = true
 	case "only":

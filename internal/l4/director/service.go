@@ -133,6 +133,11 @@ func (s *Service) fit(next *prepared) (d model.Diagnostics) {
 			d.Warnf(f.Pos, "packets cannot be forwarded here. %s", lacking(s.opt.Backends))
 		}
 	}
+	if next.choice.Advice != nil {
+		for _, text := range next.choice.Advice(next.plan.methods()) {
+			d.Warnf(f.Pos, "%s", text)
+		}
+	}
 	if f.LVS.SyncInterface != "" {
 		d.Warnf(f.Pos, "lvs_sync_daemon is not carried out yet: connections are not told to the backup director; 'lvs_sched mh' needs no telling")
 	}
