@@ -100,7 +100,7 @@ func (p *plane) ownerOf(owner string) *instance {
 func (p *plane) scheduleRenewal() {
 	shortest := loop.Never
 	p.each(func(i *instance) {
-		if i.holds {
+		if i.holds && i.setup.lease > 0 {
 			shortest = min(shortest, i.setup.lease)
 		}
 	})

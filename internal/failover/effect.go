@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"slices"
 	"time"
 
 	"evenkeel/internal/bfd"
@@ -106,6 +107,21 @@ func (p *plane) proxyChanged() {
 	default:
 		p.proxyAt = max(since+proxyGrace, p.now)
 	}
+	p.backendsChanged()
+}
+
+// backendsChanged works out anew which tracked backends serve: the proxy does,
+// and it has not said that it has no server for them.
+func (p *plane) backendsChanged() {
+	whole := p.tracked[trackProxy][""]
+	down, known := p.page.Down()
+	for _, i := range p.instances {
+		for n := range i.setup.tracked {
+			if t := &i.setup.tracked[n]; t.kind == trackProxy && t.name != "" {
+				p.set(trackProxy, t.name, status{known: whole.known && (known || !whole.up), up: whole.up && !slices.Contains(down, t.name)})
+			}
+		}
+	}
 }
 
 // proxyTimer ends the patience with a proxy that is down.
@@ -113,5 +129,6 @@ func (p *plane) proxyTimer() {
 	if p.now >= p.proxyAt {
 		p.proxyAt = loop.Never
 		p.set(trackProxy, "", status{known: true})
+		p.backendsChanged()
 	}
 }

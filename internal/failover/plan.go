@@ -27,6 +27,7 @@ type plan struct {
 	bfd       []bfd.Config
 	alert     alert.Config
 	withProxy bool // every instance follows the proxy unless it says otherwise
+	keep      bool // addresses have no lifetime
 }
 
 // setup is one instance.
@@ -85,7 +86,7 @@ func leaseFor(down time.Duration) time.Duration {
 // prepare makes a plan. The diagnostics tell what cannot be done.
 func prepare(c *model.Config, o *Options) (*plan, model.Diagnostics) {
 	var d model.Diagnostics
-	p := &plan{model: c.Failover, withProxy: o.WithProxy}
+	p := &plan{model: c.Failover, withProxy: o.WithProxy, keep: o.KeepAddresses}
 	if p.model == nil {
 		p.model = &model.Failover{}
 	}
@@ -188,7 +189,9 @@ func (p *plan) prepareInstance(m *model.VRRPInstance, g *groupSetup, known thing
 	}
 	warnMissing(m, d)
 	s.hosts = hostConfig(m, s.device())
-	s.lease = leaseFor(vrrp.New(s.config).DownInterval())
+	if !p.keep {
+		s.lease = leaseFor(vrrp.New(s.config).DownInterval())
+	}
 	return s
 }
 
@@ -234,10 +237,6 @@ func (p *plan) trackers(m *model.VRRPInstance, g *groupSetup, known things, d *m
 					continue
 				}
 				t = k
-			}
-			if kind == trackProxy && x.Name != "" {
-				d.Warnf(x.Pos, "%s tracks backend %s: so far the proxy is followed as a whole", owner, x.Name)
-				t.name = ""
 			}
 			if x.Weight != nil {
 				t.weight = *x.Weight

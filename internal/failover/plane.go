@@ -49,6 +49,7 @@ type (
 		WriteWill(w lease.Will) error
 		WriteState(state []byte) error
 		Worker() (lease.WorkerState, time.Duration)
+		Down() (backends []string, known bool)
 	}
 	// events tells people and programs.
 	events interface {
@@ -192,7 +193,7 @@ func (p *plane) checkFrozen(late time.Duration) {
 		}
 		i.doubt = late
 		p.doubts++
-		if late >= i.setup.lease/2 {
+		if i.setup.lease > 0 && late >= i.setup.lease/2 {
 			// It was to be renewed when half of it was over: the kernel may have
 			// taken the addresses away.
 			p.frozen(i)

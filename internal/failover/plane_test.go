@@ -14,6 +14,7 @@ import (
 	"evenkeel/internal/failover/loop"
 	"evenkeel/internal/failover/transport"
 	"evenkeel/internal/keeper/lease"
+	"evenkeel/internal/model"
 	"evenkeel/internal/netconf"
 	"evenkeel/internal/netconf/fake"
 	"evenkeel/internal/vrrp"
@@ -55,6 +56,7 @@ type fakePage struct {
 	state  []byte
 	worker lease.WorkerState
 	since  time.Duration
+	down   []string // nil: not known
 }
 
 func (p *fakePage) Beat(_, d time.Duration) error { p.beats = append(p.beats, d); return nil }
@@ -64,6 +66,8 @@ func (p *fakePage) WriteState(b []byte) error     { p.state = slices.Clone(b); r
 func (p *fakePage) Worker() (lease.WorkerState, time.Duration) {
 	return p.worker, p.since
 }
+
+func (p *fakePage) Down() ([]string, bool) { return p.down, p.down != nil }
 
 // The bench is the packets of its plane.
 
@@ -291,7 +295,7 @@ func TestFrozenWithoutSuccessor(t *testing.T) {
 	b := newBench(t, manyText(1, "0.1"))
 	b.run(2 * time.Second)
 	b.sent = nil
-	b.now += 400 * time.Millisecond
+	b.now += 370 * time.Millisecond
 	b.round(nil)
 	if i := b.plane.instances[0]; i.machine.State() != vrrp.Master || len(b.sent) != 1 {
 		t.Errorf("nobody has taken over, but: state %v, %d sent", i.machine.State(), len(b.sent))
@@ -312,6 +316,25 @@ func TestFrozenBeyondTheLease(t *testing.T) {
 		if i := b.plane.instances[0]; i.machine.State() != vrrp.Backup || len(b.sent) != 0 {
 			t.Errorf("%s: state %v, %d sent", name, i.machine.State(), len(b.sent))
 		}
+	}
+}
+
+func TestAddressesThatAreKeptHaveNoLease(t *testing.T) {
+	b := newBench(t, manyText(1, "0.1"))
+	p := parse(t, manyText(1, "0.1"))
+	for _, i := range p.instances {
+		i.lease = 0
+	}
+	b.round(func() { b.plane.load(p, nil) })
+	b.run(2 * time.Second)
+	if l := b.host.Lease("eth0", "10.0.1.1/32"); l >= 0 || !b.host.Has("eth0", "10.0.1.1") {
+		t.Fatalf("lease of %v", l)
+	}
+	if n := b.plane.renewals.done; n != 0 {
+		t.Errorf("%d renewals", n)
+	}
+	if p, _ := prepare(&model.Config{Failover: p.model}, &Options{KeepAddresses: true}); p.instances[0].lease != 0 {
+		t.Error("a lease although addresses are kept")
 	}
 }
 

@@ -160,6 +160,26 @@ func TestProxyIsFollowed(t *testing.T) {
 	}
 }
 
+func TestBackendIsFollowed(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, 2)
+	page := newPage(t)
+	_ = page.SetWorker(lease.WorkerServing, lease.Now())
+	_ = page.SetDown([]string{"other"})
+	a := l.start(0, instanceText("VI_1", 51, 150, vip+"/24", "track_proxy {\n backend shop\n }"), page)
+	l.start(1, instanceText("VI_1", 51, 100, vip+"/24"), nil)
+	l.only(0, vip)
+	_ = page.SetDown([]string{"other", "shop"})
+	l.only(1, vip)
+	if i := a.instance("VI_1"); i.State != "FAULT" || !strings.Contains(i.Why, "shop") {
+		t.Errorf("without a server: %+v", i)
+	}
+	_ = page.SetDown([]string{})
+	l.only(0, vip)
+	_ = page.SetWorker(lease.WorkerDown, lease.Now())
+	l.only(1, vip) // the whole proxy is the backend's, too
+}
+
 func TestTrackedFile(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, 2)

@@ -33,6 +33,9 @@ type Options struct {
 	Sinks []alert.Spec
 	// Registry gets the metrics; nil: nobody counts.
 	Registry *metrics.Registry
+	// KeepAddresses: addresses have no lifetime, and Retire leaves them for good
+	// (keepalived -V).
+	KeepAddresses bool
 	// WithProxy: the same keeper runs a proxy, so that by default its health
 	// is every instance's.
 	WithProxy bool

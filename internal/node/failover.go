@@ -57,7 +57,7 @@ func NewFailover(o FailoverOptions) *Failover {
 	registry := metrics.New(o.Version)
 	forward := &forwarding{}
 	svc := failover.New(failover.Options{Version: o.Version, Stderr: o.Stderr, Sinks: o.Sinks, Registry: registry,
-		WithProxy: o.WithProxy, Beside: forward.beside()})
+		WithProxy: o.WithProxy, KeepAddresses: o.KeepAddresses, Beside: forward.beside()})
 	forward.open(o, svc)
 	return &Failover{opt: o, registry: registry, svc: svc, forward: forward}
 }
