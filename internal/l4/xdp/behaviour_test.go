@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -530,5 +531,15 @@ func TestServerRemoved(t *testing.T) {
 	st, _ := b.Stats()
 	if st.Services[0].Connections < 2 {
 		t.Errorf("the service forgot what its removed server did: %+v", st.Services[0].Counters)
+	}
+}
+
+func TestOpenSaysWhatFailed(t *testing.T) {
+	newBench(t, Options{MaxFlows: 64})
+	if p, err := Open(Options{MaxFlows: 64, Interfaces: []string{"nosuch0"}}); err == nil {
+		p.Close()
+		t.Error("attached to an interface that does not exist")
+	} else if !strings.Contains(err.Error(), "nosuch0") {
+		t.Error(err)
 	}
 }

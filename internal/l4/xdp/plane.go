@@ -172,7 +172,7 @@ func Open(o Options) (*Plane, error) {
 		objects.Close()
 		return nil, err
 	}
-	if err := errors.Join(p.adopt(), startSweepers(p.ctl)); err == nil {
+	if err = errors.Join(p.adopt(), startSweepers(p.ctl)); err == nil {
 		err = p.attach()
 	}
 	if err != nil {

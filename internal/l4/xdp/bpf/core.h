@@ -141,15 +141,14 @@ static __always_inline int over(const struct packet *p, __u32 state, __u8 flags)
 static __noinline void end##V(const struct key##V *k, struct flow##V *f)       \
 {                                                                              \
 	struct key##V r;                                                       \
-	struct key##V own = *k;                                                \
                                                                                \
 	if (!retire(&f->state, f->dest))                                       \
 		return;                                                        \
 	if (f->flags & FLOW_DESTINATION) {                                     \
-		reverse##V(&r, &own, f);                                       \
+		reverse##V(&r, k, f);                                         \
 		bpf_map_delete_elem(&flows##V, &r);                            \
 	}                                                                      \
-	bpf_map_delete_elem(&flows##V, &own);                                  \
+	bpf_map_delete_elem(&flows##V, k);                                     \
 }
 
 DEFINE_END(4)

@@ -88,7 +88,7 @@ static __always_inline int lookup_reverse6(struct key6 *r, const struct packet *
 #define DEFINE_INSERT(V, SET_ADDR, NEW_POOL)                                           \
 static __noinline int insert##V(struct packet *p, struct flow##V *flow, __u32 method) \
 {                                                                              \
-	struct key##V k, r = {};                                               \
+	struct key##V *k, *r;                                                  \
 	struct flow##V *reverse;                                               \
 	__u32 zero = 0;                                                        \
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &zero);            \
@@ -97,7 +97,9 @@ static __noinline int insert##V(struct packet *p, struct flow##V *flow, __u32 me
 	if (!s)                                                                \
 		return V_DROP;                                                 \
 	reverse = (void *)s->reverse;                                          \
-	key##V##_of(&k, p);                                                    \
+	k = (void *)s->key;                                                    \
+	r = (void *)s->answer;                                                 \
+	key##V##_of(k, p);                                                     \
 	if (method == NAT || method == FULLNAT) {                              \
 		__builtin_memset(reverse, 0, sizeof(*reverse));                \
 		reverse->dest = flow->dest;                                     \
@@ -109,12 +111,12 @@ static __noinline int insert##V(struct packet *p, struct flow##V *flow, __u32 me
 		SET_ADDR(reverse->new_daddr, p->saddr);                         \
 		reverse->new_sport = p->dport;                                  \
 		reverse->new_dport = p->sport;                                  \
-		reverse##V(&r, &k, flow);                                      \
+		reverse##V(r, k, flow);                                        \
 		if (method == FULLNAT)                                         \
 			reverse->flags |= FLOW_DESTINATION;                    \
 		if (method == FULLNAT && !(flow->flags & FLOW_SOURCE)) {       \
 			struct pool_walk w = {                                 \
-				.p = p, .k##V = &r, .reverse = reverse,       \
+				.p = p, .k##V = r, .reverse = reverse,       \
 			};                                                     \
 			w.set = bpf_map_lookup_elem(&settings, &zero);         \
 			if (!w.set)                                            \
@@ -127,11 +129,11 @@ static __noinline int insert##V(struct packet *p, struct flow##V *flow, __u32 me
 				return V_DROP;                                 \
 			}                                                      \
 			flow->flags |= FLOW_SOURCE;                            \
-			COPY_ADDR##V(flow->new_saddr, r.daddr);                \
-			flow->new_sport = r.dport;                             \
+			COPY_ADDR##V(flow->new_saddr, r->daddr);                \
+			flow->new_sport = r->dport;                             \
 		} else {                                                       \
-			err = bpf_map_update_elem(&flows##V, &r, reverse, BPF_NOEXIST); \
-			if (err == ERR_EXISTS && !lookup_reverse##V(&r, p)) {  \
+			err = bpf_map_update_elem(&flows##V, r, reverse, BPF_NOEXIST); \
+			if (err == ERR_EXISTS && !lookup_reverse##V(r, p)) {  \
 				count_drop(DROP_COLLISION);                    \
 				return V_DROP;                                 \
 			}                                                      \
@@ -141,16 +143,16 @@ static __noinline int insert##V(struct packet *p, struct flow##V *flow, __u32 me
 			}                                                      \
 		}                                                              \
 	}                                                                      \
-	err = bpf_map_update_elem(&flows##V, &k, flow, BPF_NOEXIST);           \
+	err = bpf_map_update_elem(&flows##V, k, flow, BPF_NOEXIST);           \
 	if (err == ERR_EXISTS) {                                               \
 		if (method == FULLNAT)                                         \
-			bpf_map_delete_elem(&flows##V, &r);                    \
+			bpf_map_delete_elem(&flows##V, r);                    \
 		return V_FORWARD;                                              \
 	}                                                                      \
 	if (err)                                                               \
 		goto full;                                                     \
-	if (enlist##V(&k, flow->born)) {                                       \
-		bpf_map_delete_elem(&flows##V, &k);                            \
+	if (enlist##V(k, flow->born)) {                                       \
+		bpf_map_delete_elem(&flows##V, k);                            \
 		goto full;                                                     \
 	}                                                                      \
 	bind_dest(flow->dest, flow->state);                                    \
@@ -158,7 +160,7 @@ static __noinline int insert##V(struct packet *p, struct flow##V *flow, __u32 me
 	return V_FORWARD;                                                      \
 full:                                                                          \
 	if (method == NAT || method == FULLNAT) {                              \
-		bpf_map_delete_elem(&flows##V, &r);                            \
+		bpf_map_delete_elem(&flows##V, r);                            \
 		count_drop(DROP_TABLE_FULL);                                   \
 		return V_DROP;                                                 \
 	}                                                                      \
@@ -271,7 +273,6 @@ static __noinline int remember##V(const struct key##V *k, __u32 dest, __u32 time
 	__u32 zero = 0;                                                        \
 	struct scratch *scratch = bpf_map_lookup_elem(&scratches, &zero);      \
 	struct flow##V *flow;                                                  \
-	struct key##V own = *k;                                                \
                                                                                \
 	if (!scratch)                                                          \
 		return 0;                                                      \
@@ -285,10 +286,10 @@ static __noinline int remember##V(const struct key##V *k, __u32 dest, __u32 time
 	flow->protocol = k->protocol;                                          \
 	flow->mark = mark;                                                     \
 	flow->sticky_bits = bits;                                              \
-	if (bpf_map_update_elem(&flows##V, &own, flow, BPF_NOEXIST))           \
+	if (bpf_map_update_elem(&flows##V, k, flow, BPF_NOEXIST))           \
 		return 0;                                                      \
-	if (enlist##V(&own, flow->born)) {                                     \
-		bpf_map_delete_elem(&flows##V, &own);                          \
+	if (enlist##V(k, flow->born)) {                                     \
+		bpf_map_delete_elem(&flows##V, k);                             \
 		return 0;                                                      \
 	}                                                                      \
 	bind_dest(dest, ST_TEMPLATE);                                          \

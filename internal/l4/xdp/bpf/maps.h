@@ -157,7 +157,7 @@ struct {
 
 /* Room for entries that are being made: the stack is 512 bytes. */
 struct scratch {
-	__u64 forward[16], reverse[16], entry[8];
+	__u64 forward[16], reverse[16], entry[8], key[8], answer[8];
 	__u32 complaints_second, complaints; /* ICMP errors of this second */
 };
 

@@ -222,6 +222,7 @@ static __noinline __u32 by_hash(const struct service *s, const struct packet *p)
 
 	if (!s->member_count)
 		return 0;
+#pragma unroll
 	for (i = 0; i < 8; i++) {
 		__u32 dest = slot(s->members, (hash + i) % s->member_count);
 		struct dest *d = bpf_map_lookup_elem(&dests, &dest);
