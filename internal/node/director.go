@@ -30,19 +30,20 @@ const DefaultRunDirectory = "/run/evenkeel"
 // sessions, files and addresses for it.
 type forwarding struct {
 	svc    *director.Service
+	dir    string      // what outlives a process
 	retire atomic.Bool // the end is that of this process, not of forwarding
 }
 
 // open makes the control side of packet forwarding. What it keeps is the
 // network namespace's: several directors may run on one host.
 func (w *forwarding) open(o FailoverOptions, f *failover.Service) {
-	dir := o.RunDirectory
-	if dir == "" {
-		dir = DefaultRunDirectory
+	if w.dir = o.RunDirectory; w.dir == "" {
+		w.dir = DefaultRunDirectory
 	}
-	dir = filepath.Join(dir, "forwarding-"+namespaceID())
+	w.dir = filepath.Join(w.dir, "forwarding-"+namespaceID())
+	pin := filepath.Join(w.dir, "bpf")
 	w.svc = director.New(director.Options{
-		Backends: backends(filepath.Join(dir, "bpf"), slog.New(&planeLog{post: f.Post})), StateFile: filepath.Join(dir, "state.json"), KeepServices: o.KeepServices,
+		Backends: backends(pin, slog.New(&planeLog{post: f.Post})), StateFile: filepath.Join(w.dir, "state.json"), KeepServices: o.KeepServices,
 		Post: f.Post, BFD: f.BFD, File: f.File})
 }
 
@@ -68,6 +69,9 @@ func (w *forwarding) beside() failover.Beside {
 				w.svc.Retire()
 			} else {
 				w.svc.Stop()
+				// Nothing is left in them, unless services are.
+				_ = os.Remove(filepath.Join(w.dir, "bpf"))
+				_ = os.Remove(w.dir)
 			}
 		},
 	}

@@ -1,0 +1,416 @@
+package forwarding
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// program is the evenkeel under test.
+var program string
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "ek")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	program = filepath.Join(dir, "evenkeel")
+	build := exec.Command("go", "build", "-o", program, "evenkeel/cmd/evenkeel")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "%s%v\n", out, err)
+		return 1
+	}
+	return m.Run()
+}
+
+// The addresses: clients and the outside of directors are in one network, real
+// servers and the inside in another. All are on one Ethernet.
+const (
+	vip       = "10.79.0.100"
+	insideVIP = "10.80.0.1" // the servers' gateway with NAT
+)
+
+var nodes = map[string][]string{
+	"c": {"10.79.0.2/24"}, "d": {"10.79.0.11/24", "10.80.0.11/24"}, "e": {"10.79.0.12/24", "10.80.0.12/24"},
+	"1": {"10.79.0.21/24", "10.80.0.21/24"}, "2": {"10.79.0.22/24", "10.80.0.22/24"}, "3": {"10.79.0.23/24", "10.80.0.23/24"},
+}
+
+// lan is the namespaces of one test.
+type lan struct {
+	t      *testing.T
+	dir    string
+	prefix string
+	mu     sync.Mutex
+	nginx  map[string]*exec.Cmd
+}
+
+func newLAN(t *testing.T) *lan {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("network namespaces need root")
+	}
+	for _, need := range []string{"ip", "nginx"} {
+		if _, err := exec.LookPath(need); err != nil {
+			t.Skipf("%s is not installed", need)
+		}
+	}
+	l := &lan{t: t, dir: t.TempDir(), prefix: fmt.Sprintf("ekJ%d", os.Getpid()), nginx: map[string]*exec.Cmd{}}
+	if err := os.Chmod(l.dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for n := range nodes {
+			_ = exec.Command("ip", "netns", "del", l.prefix+n).Run()
+		}
+		_ = exec.Command("ip", "netns", "del", l.prefix+"w").Run()
+	})
+	l.run("ip", "netns", "add", l.prefix+"w")
+	l.ip("w", "link add br0 type bridge forward_delay 0")
+	l.ip("w", "link set br0 up")
+	for n, addresses := range nodes {
+		l.run("ip", "netns", "add", l.prefix+n)
+		l.ip(n, "link set lo up")
+		l.ip("w", fmt.Sprintf("link add name p%s type veth peer name eth0 netns %s%s", n, l.prefix, n))
+		l.ip("w", fmt.Sprintf("link set p%s master br0 up", n))
+		l.sysctl(n, "net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.eth0.rp_filter=0", "net.ipv6.conf.eth0.accept_dad=0")
+		l.ip(n, "link set eth0 up")
+		for _, a := range addresses {
+			l.ip(n, "addr add "+a+" dev eth0")
+		}
+	}
+	l.sysctl("d", "net.ipv4.ip_forward=1", "net.ipv4.conf.all.send_redirects=0", "net.ipv4.conf.eth0.send_redirects=0")
+	l.sysctl("e", "net.ipv4.ip_forward=1", "net.ipv4.conf.all.send_redirects=0", "net.ipv4.conf.eth0.send_redirects=0")
+	return l
+}
+
+// direct prepares the real servers for DR as people do by hand.
+func (l *lan) direct() {
+	for _, n := range []string{"1", "2", "3"} {
+		l.sysctl(n, "net.ipv4.conf.all.arp_ignore=1", "net.ipv4.conf.all.arp_announce=2", "net.ipv4.conf.lo.arp_ignore=1", "net.ipv4.conf.lo.arp_announce=2")
+		l.ip(n, "addr add "+vip+"/32 dev lo")
+	}
+}
+
+// behind prepares the real servers for NAT: their way out is the director.
+func (l *lan) behind(gateway string) {
+	for _, n := range []string{"1", "2", "3"} {
+		l.ip(n, "addr del 10.79.0.2"+n+"/24 dev eth0")
+		l.ip(n, "route add default via "+gateway)
+	}
+}
+
+func (l *lan) run(name string, args ...string) string {
+	l.t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		l.t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+func (l *lan) ip(n, command string) {
+	l.t.Helper()
+	l.run("ip", append([]string{"-n", l.prefix + n}, strings.Fields(command)...)...)
+}
+
+func (l *lan) sysctl(n string, settings ...string) {
+	l.t.Helper()
+	l.run("ip", append([]string{"netns", "exec", l.prefix + n, "sysctl", "-qw"}, settings...)...)
+}
+
+// in makes a command that runs in a namespace.
+func (l *lan) in(n string, args ...string) *exec.Cmd {
+	return exec.Command("ip", append([]string{"netns", "exec", l.prefix + n}, args...)...)
+}
+
+// bigSize is what /big has: more than sockets and queues hold.
+const bigSize = 4 << 20
+
+// serve starts nginx on a real server; it answers / with its name and the
+// client's address, on ports 80 and 8080.
+func (l *lan) serve(n string) {
+	l.t.Helper()
+	dir := filepath.Join(l.dir, "nginx"+n)
+	if err := os.MkdirAll(dir+"/html", 0o755); err != nil {
+		l.t.Fatal(err)
+	}
+	if err := os.WriteFile(dir+"/html/big", bytes.Repeat([]byte("0123456789abcde\n"), bigSize/16), 0o644); err != nil {
+		l.t.Fatal(err)
+	}
+	temp := ""
+	for _, x := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
+		temp += fmt.Sprintf("%s_temp_path %s/%s;\n", x, dir, x)
+	}
+	text := fmt.Sprintf(`daemon off; worker_processes 1; pid %[1]s/pid; error_log %[1]s/error.log; user root;
+events { worker_connections 1024; }
+http { access_log off; sendfile on; keepalive_timeout 60; %[2]s
+  server { listen 80; listen 8080; root %[1]s/html; location = / { return 200 "%[3]s $remote_addr\n"; } location = /big { limit_rate 1m; } } }
+`, dir, temp, n)
+	if err := os.WriteFile(dir+"/nginx.conf", []byte(text), 0o644); err != nil {
+		l.t.Fatal(err)
+	}
+	cmd := l.in(n, "nginx", "-c", dir+"/nginx.conf")
+	if err := cmd.Start(); err != nil {
+		l.t.Fatal(err)
+	}
+	l.nginx[n] = cmd
+	l.t.Cleanup(func() { l.silence(n) })
+	l.eventually("nginx "+n, func() bool { _, err := os.Stat(dir + "/pid"); return err == nil })
+}
+
+// silence stops nginx on a real server, with what it was sending.
+func (l *lan) silence(n string) {
+	cmd := l.nginx[n]
+	if cmd == nil {
+		return
+	}
+	delete(l.nginx, n)
+	_ = cmd.Process.Signal(syscall.SIGTERM)
+	_ = cmd.Wait()
+	_ = os.Remove(filepath.Join(l.dir, "nginx"+n, "pid"))
+}
+
+// patience bounds whatever a test waits for.
+const patience = 20 * time.Second
+
+func (l *lan) eventually(what string, f func() bool) {
+	l.t.Helper()
+	for end := time.Now().Add(patience); !f(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			l.t.Fatalf("%s: not within %v", what, patience)
+		}
+	}
+}
+
+// inside runs f on a thread in a namespace. Sockets that f opens stay there.
+func (l *lan) inside(n string, f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // the thread is not used again: it ends here
+		ns, err := os.Open("/run/netns/" + l.prefix + n)
+		if err != nil {
+			l.t.Error(err)
+			return
+		}
+		defer ns.Close()
+		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
+			l.t.Error(err)
+			return
+		}
+		f()
+	}()
+	<-done
+}
+
+// dial connects from the client.
+func (l *lan) dial(addr string) (c net.Conn, err error) {
+	l.inside("c", func() { c, err = net.DialTimeout("tcp4", addr, 3*time.Second) })
+	if c == nil && err == nil {
+		err = io.ErrClosedPipe
+	}
+	return c, err
+}
+
+// get asks for a path over a new connection.
+func (l *lan) get(addr, path string) (string, error) {
+	c, err := l.dial(addr)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(patience))
+	return ask(c, path)
+}
+
+// ask sends one request over a connection and reads the whole answer.
+func ask(c net.Conn, path string) (string, error) {
+	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path); err != nil {
+		return "", err
+	}
+	r, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		return "", err
+	}
+	defer r.Body.Close()
+	b, err := io.ReadAll(r.Body)
+	if r.StatusCode != http.StatusOK && err == nil {
+		err = fmt.Errorf("status %d", r.StatusCode)
+	}
+	return strings.TrimSpace(string(b)), err
+}
+
+// who counts which server answers n requests.
+func (l *lan) who(n int) map[string]int {
+	l.t.Helper()
+	seen := map[string]int{}
+	for range n {
+		text, err := l.get(vip+":80", "/")
+		if err != nil {
+			text = "nobody"
+		}
+		name, _, _ := strings.Cut(text, " ")
+		seen[name]++
+	}
+	return seen
+}
+
+// downloads fetches /big over n connections at once, and says when all are over
+// how many were whole.
+func (l *lan) downloads(n int) (whole func() int) {
+	l.t.Helper()
+	results := make(chan bool, n)
+	for range n {
+		c, err := l.dial(vip + ":80")
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		_ = c.SetDeadline(time.Now().Add(2 * patience))
+		go func() {
+			defer c.Close()
+			text, err := ask(c, "/big")
+			results <- err == nil && len(text) == bigSize-1
+		}()
+	}
+	return func() (good int) {
+		for range n {
+			if <-results {
+				good++
+			}
+		}
+		return good
+	}
+}
+
+// director is a running evenkeel.
+type director struct {
+	*lan
+	node string
+	file string
+	cmd  *exec.Cmd
+	log  *output
+}
+
+// output is what a process prints.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// direct runs evenkeel with a configuration in a node's namespace.
+func (l *lan) director(n, text string) *director {
+	l.t.Helper()
+	d := &director{lan: l, node: n, file: filepath.Join(l.dir, n+".conf"), log: &output{}}
+	d.write(text)
+	d.cmd = l.in(n, program, "run", d.file)
+	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
+	if err := d.cmd.Start(); err != nil {
+		l.t.Fatal(err)
+	}
+	l.t.Cleanup(func() {
+		d.stop()
+		if l.t.Failed() {
+			l.t.Logf("director %s said:\n%s", n, d.log)
+		}
+	})
+	l.eventually("director "+n, func() bool { return strings.Contains(d.ctl("services"), "virtual_server") })
+	return d
+}
+
+func (d *director) write(text string) {
+	if err := os.WriteFile(d.file, []byte(text), 0o644); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func (d *director) stop() {
+	if d.cmd == nil {
+		return
+	}
+	_ = d.cmd.Process.Signal(syscall.SIGTERM)
+	_ = d.cmd.Wait()
+	d.cmd = nil
+}
+
+func (d *director) command(args ...string) string {
+	out, err := d.in(d.node, append([]string{program}, args...)...).CombinedOutput()
+	if err != nil {
+		return fmt.Sprintf("%s%v", out, err)
+	}
+	return string(out)
+}
+
+func (d *director) ctl(words ...string) string {
+	return d.command(append([]string{"ctl", "-p", strconv.Itoa(d.cmd.Process.Pid)}, words...)...)
+}
+
+func (d *director) reload(text string) {
+	d.t.Helper()
+	d.write(text)
+	if out := d.command("reload", "-p", strconv.Itoa(d.cmd.Process.Pid)); !strings.Contains(out, "Loading success") {
+		d.t.Fatalf("reload: %s", out)
+	}
+}
+
+// failover is the process that forwards: the keeper's child.
+func (d *director) failover() int {
+	// A child is listed with the thread that made it.
+	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", d.cmd.Process.Pid))
+	for _, list := range lists {
+		b, _ := os.ReadFile(list)
+		for _, w := range strings.Fields(string(b)) {
+			if n, err := strconv.Atoi(w); err == nil && n > 0 {
+				return n
+			}
+		}
+	}
+	return 0
+}
+
+// holds says whether the node has an address.
+func (l *lan) holds(n, address string) bool {
+	return strings.Contains(l.run("ip", "-n", l.prefix+n, "-o", "addr", "show", "dev", "eth0"), " "+address+"/")
+}
+
+// only says whether exactly these servers answer, and none of them not at all.
+func only(seen map[string]int, names ...string) bool {
+	for name, n := range seen {
+		if n > 0 && !slices.Contains(names, name) {
+			return false
+		}
+	}
+	return len(seen) == len(names)
+}
