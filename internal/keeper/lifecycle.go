@@ -70,7 +70,11 @@ func (k *Keeper) reload() {
 	}
 	k.reloads++
 	k.startLog.Reset()
-	k.narrate(Notice, "Reloading HAProxy")
+	if k.o.NoWorker {
+		k.narrate(Notice, "Reloading")
+	} else {
+		k.narrate(Notice, "Reloading HAProxy")
+	}
 	k.notify("RELOADING=1\nSTATUS=Reloading Configuration.\nMONOTONIC_USEC=" + monotonicMicroseconds())
 	if !k.o.Failover {
 		k.startWorker(false)
