@@ -7,7 +7,7 @@ FUZZTIME ?= 30s
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL = build
-.PHONY: help build test test-go race fuzz demo demo-proxy drill bench docs peers clean
+.PHONY: help build test test-go test-ipvs race fuzz demo demo-proxy drill bench docs peers clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' Makefile | expand -t 20
@@ -23,6 +23,9 @@ test: peers build ## everything that has to be true
 
 test-go: ## the tests alone
 	$(GO) test ./...
+
+test-ipvs: ## against the kernel's IPVS, in a guest that has it (Debian)
+	$(GO) test -tags ipvs -count=1 -timeout 10m ./test/ipvs
 
 race: ## the packages with goroutines, under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race $$($(GO) list ./internal/... | grep -v -e /dialect/ -e /wire/ -e /model)

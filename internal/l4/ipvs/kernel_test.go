@@ -2,6 +2,7 @@ package ipvs
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"syscall"
 
@@ -77,6 +78,9 @@ func skipNested(body []byte) (out []byte) {
 }
 
 func (k *kernel) do(command uint8, dump bool, body []byte, each func([]byte) error) error {
+	if k.closed {
+		return os.ErrClosed
+	}
 	if errno := k.fail[command]; errno != 0 {
 		return errno
 	}
