@@ -41,8 +41,8 @@ type Options struct {
 	Pin string
 
 	// MaxFlows is how many flows of each address family are remembered, 262144
-	// if it is 0. NAT takes two for a connection. One takes 142 bytes (IPv4) or
-	// 220 (IPv6), all of it from the beginning.
+	// if it is 0. NAT takes two for a connection. One takes at most 160 bytes (IPv4) or
+	// 240 (IPv6), all of it from the beginning.
 	MaxFlows   uint32
 	MaxServers uint32 // of all services together, also while removed ones have connections; 16383
 
@@ -50,6 +50,12 @@ type Options struct {
 
 	Log *slog.Logger // nil: nothing is logged
 }
+
+// What a flow takes of memory, with its place in the ring.
+const (
+	bytesOfFlow4 = 160
+	bytesOfFlow6 = 240
+)
 
 func (o Options) withDefaults() Options {
 	if o.MaxFlows == 0 {
