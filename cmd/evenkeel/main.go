@@ -41,6 +41,7 @@ func commands() []command {
 		{"haproxy", "ARGS...", "take HAProxy's command line", func(args []string) int { return haproxyMain("haproxy", args) }},
 		{"keepalived", "ARGS...", "take keepalived's command line", func(args []string) int { return keepalivedMain("keepalived", args) }},
 		{"ipvsadm", "ARGS...", "take ipvsadm's command line", ipvsadmMain},
+		{"realserver", "up|down|check ...", "the real server's side of DR and TUN", realserverCommand},
 		{"version", "", "show the version", versionCommand},
 	}
 }

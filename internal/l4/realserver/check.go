@@ -41,7 +41,7 @@ func (h *Host) Check(w Wanted) ([]Finding, error) {
 	}
 	if len(w.VIPs) == 0 {
 		w.VIPs = s.VIPs
-		w.Tunnel = w.Tunnel || s.Tunnel
+		w.Tunnel = w.Tunnel || s.Tunnel != ""
 	}
 	if err := check(w.VIPs); err != nil {
 		return nil, err
@@ -56,7 +56,7 @@ func (h *Host) Check(w Wanted) ([]Finding, error) {
 		list = append(list, h.checkARP()...)
 	}
 	if w.Tunnel {
-		list = append(list, h.checkTunnel()...)
+		list = append(list, h.checkTunnel(w.VIPs)...)
 	}
 	for _, vip := range w.VIPs {
 		if !h.unitWants(vip.String()) {
@@ -139,23 +139,15 @@ func answersARP(l *netconf.LinkState) bool {
 	return l.Name != device && l.Up && l.MAC != [6]byte{}
 }
 
-func (h *Host) checkTunnel() []Finding {
-	if h.options.Tunnel == nil {
-		return []Finding{{Text: "there is nothing that unwraps tunnelled packets here"}}
-	}
-	if err := h.options.Tunnel.Works(); err != nil {
-		return []Finding{{Text: fmt.Sprintf("tunnelled packets are not unwrapped (%s): %v", h.options.Tunnel.Name(), err), Cure: "evenkeel realserver up -tunnel ADDRESS"}}
-	}
-	list := []Finding{{OK: true, Text: fmt.Sprintf("tunnelled packets are unwrapped (%s)", h.options.Tunnel.Name())}}
-	// The program works before routing, the kernel's own devices behind it.
-	for l := range h.net.Links().All() {
-		if l.Name != "tunl0" || !l.Up {
-			continue
+// checkTunnel is content with any that works.
+func (h *Host) checkTunnel(vips []netip.Addr) []Finding {
+	text := "tunnelled packets are not unwrapped"
+	for _, u := range h.options.Tunnels {
+		err := u.Works(vips)
+		if err == nil {
+			return []Finding{{OK: true, Text: fmt.Sprintf("tunnelled packets are unwrapped (%s)", u.Name())}}
 		}
-		all, _ := h.read("net/ipv4/conf/all/rp_filter")
-		if own, ok := h.read("net/ipv4/conf/tunl0/rp_filter"); ok && max(own, all) == 1 {
-			list = append(list, Finding{Text: "rp_filter is strict on tunl0: what is unwrapped there is dropped", Cure: "sysctl -w net.ipv4.conf.tunl0.rp_filter=2"})
-		}
+		text += fmt.Sprintf("; %s: %v", u.Name(), err)
 	}
-	return list
+	return []Finding{{Text: text, Cure: up(Wanted{VIPs: vips, Tunnel: true})}}
 }

@@ -26,19 +26,25 @@ const DefaultState = "/var/lib/evenkeel/realserver.json"
 // and goes on without the process.
 type Unwrapper interface {
 	Name() string
-	Up(vips []netip.Addr) error // these addresses and no others
+	// Available says why it cannot be had for these addresses; nil: it can.
+	Available(vips []netip.Addr) error
+	// Up is for these addresses and no others. changed is false when it was so
+	// before, without us.
+	Up(vips []netip.Addr) (changed bool, err error)
 	Down() error
-	Works() error // nil: it is attached
+	Works(vips []netip.Addr) error // nil: packets are unwrapped
 }
 
 // Options of Host.
 type Options struct {
-	State   string    // file; "": DefaultState
-	Proc    string    // "": /proc/sys
-	Units   string    // directory of systemd's units; "": /etc/systemd/system
-	BootID  string    // of this boot; "": the kernel's
-	Tunnel  Unwrapper // of TUN; nil: none can be had
-	Program string    // path of this program, for the unit
+	State   string // file; "": DefaultState
+	Proc    string // "": /proc/sys
+	Units   string // directory of systemd's units; "": /etc/systemd/system
+	BootID  string // of this boot; "": the kernel's
+	Program string // path of this program, for the unit
+
+	// Tunnels can unwrap packets of TUN, the best first.
+	Tunnels []Unwrapper
 }
 
 func (o Options) withDefaults() Options {
@@ -156,11 +162,12 @@ func (h *Host) Up(w Wanted) (done []string, err error) {
 		}
 	}
 	s.VIPs = w.VIPs
-	if w.Tunnel && h.options.Tunnel == nil {
-		return nil, errors.New("there is nothing that unwraps tunnelled packets here")
+	var tunnel Unwrapper
+	if w.Tunnel {
+		if tunnel, err = h.tunnel(s, w.VIPs); err != nil {
+			return nil, err
+		}
 	}
-	dropTunnel := s.Tunnel && !w.Tunnel
-	s.Tunnel = s.Tunnel || w.Tunnel
 	s.Unit = s.Unit || w.Persist
 	if err := h.save(s); err != nil {
 		return nil, err
@@ -172,13 +179,38 @@ func (h *Host) Up(w Wanted) (done []string, err error) {
 			return nil, err
 		}
 	}
-	extra, err := h.finishUp(s, w, dropTunnel)
+	extra, err := h.finishUp(s, w, tunnel)
 	return append(done, extra...), err
+}
+
+// tunnel is what unwraps packets: what did so before, or the best there is.
+func (h *Host) tunnel(s *state, vips []netip.Addr) (Unwrapper, error) {
+	if u := h.named(s.Tunnel); u != nil {
+		return u, nil
+	}
+	why := []error{errors.New("tunnelled packets cannot be unwrapped here")}
+	for _, u := range h.options.Tunnels {
+		err := u.Available(vips)
+		if err == nil {
+			return u, nil
+		}
+		why = append(why, fmt.Errorf("%s: %w", u.Name(), err))
+	}
+	return nil, errors.Join(why...)
+}
+
+func (h *Host) named(name string) Unwrapper {
+	for _, u := range h.options.Tunnels {
+		if name != "" && u.Name() == name {
+			return u
+		}
+	}
+	return nil
 }
 
 // finishUp is about addresses that are no longer asked for, the tunnel and the
 // unit.
-func (h *Host) finishUp(s *state, w Wanted, dropTunnel bool) (done []string, err error) {
+func (h *Host) finishUp(s *state, w Wanted, tunnel Unwrapper) (done []string, err error) {
 	var gone []netip.Addr
 	for _, a := range s.Addresses {
 		if !slices.Contains(w.VIPs, a) {
@@ -192,17 +224,30 @@ func (h *Host) finishUp(s *state, w Wanted, dropTunnel bool) (done []string, err
 		s.Addresses = slices.DeleteFunc(s.Addresses, func(a netip.Addr) bool { return slices.Contains(gone, a) })
 		done = append(done, fmt.Sprintf("%s no longer on %s", join(gone), device))
 	}
+	old := h.named(s.Tunnel)
 	switch {
-	case w.Tunnel:
-		if err := h.options.Tunnel.Up(w.VIPs); err != nil {
-			return done, fmt.Errorf("unwrapping tunnelled packets: %w", err)
+	case tunnel != nil:
+		if s.Tunnel == "" {
+			// So that Down knows of it if this is where we are stopped.
+			s.Tunnel = tunnel.Name()
+			if err := h.save(s); err != nil {
+				return done, err
+			}
 		}
-		done = append(done, fmt.Sprintf("tunnelled packets to %s are unwrapped (%s)", join(w.VIPs), h.options.Tunnel.Name()))
-	case dropTunnel:
-		if err := h.options.Tunnel.Down(); err != nil {
-			return done, fmt.Errorf("unwrapping tunnelled packets: %w", err)
+		changed, err := tunnel.Up(w.VIPs)
+		if err != nil {
+			return done, fmt.Errorf("unwrapping tunnelled packets: %s: %w", tunnel.Name(), err)
 		}
-		s.Tunnel = false
+		if !changed && old == nil {
+			s.Tunnel = ""
+		}
+		done = append(done, fmt.Sprintf("tunnelled packets to %s are unwrapped (%s)", join(w.VIPs), tunnel.Name()))
+	case old != nil:
+		if err := old.Down(); err != nil {
+			return done, fmt.Errorf("unwrapping tunnelled packets: %s: %w", old.Name(), err)
+		}
+		s.Tunnel = ""
+		done = append(done, "tunnelled packets are no longer unwrapped")
 	}
 	if w.Persist {
 		changed, err := h.writeUnit(w)
@@ -228,8 +273,8 @@ func (h *Host) Down(keepUnit bool) (done []string, err error) {
 		errs = append(errs, h.removeAddresses(s.Addresses))
 		done = append(done, fmt.Sprintf("%s no longer on %s", join(s.Addresses), device))
 	}
-	if s.Tunnel && h.options.Tunnel != nil {
-		errs = append(errs, h.options.Tunnel.Down())
+	if u := h.named(s.Tunnel); u != nil {
+		errs = append(errs, u.Down())
 		done = append(done, "tunnelled packets are no longer unwrapped")
 	}
 	// The addresses are gone before ARP is answered freely again.
@@ -258,18 +303,22 @@ func (h *Host) Down(keepUnit bool) (done []string, err error) {
 	return done, h.save(left)
 }
 
-// removeAddresses takes away those that are there.
+// removeAddresses takes away those that are there. It speaks to the kernel by
+// itself: what Set was told in this process is not in its way.
 func (h *Host) removeAddresses(list []netip.Addr) error {
+	n, err := netconf.Open(netconf.Options{Proc: h.options.Proc})
+	if err != nil {
+		return err
+	}
+	defer n.Close()
 	var config netconf.Config
 	for _, a := range list {
 		config.Addresses = append(config.Addresses, address(a))
 	}
-	if _, err := h.net.Adopt(owner, config, netconf.Known); err != nil {
+	if _, err := n.Adopt(owner, config, netconf.Known); err != nil {
 		return err
 	}
-	// What Set made in this process belongs to the owner as well, so what is to
-	// stay is said.
-	return h.net.Remove(owner)
+	return n.Remove(owner)
 }
 
 func check(vips []netip.Addr) error {

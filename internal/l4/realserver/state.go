@@ -16,7 +16,7 @@ type state struct {
 	VIPs      []netip.Addr // what was asked for last
 	Addresses []netip.Addr `json:",omitempty"` // added by us
 	Sysctls   []setting    `json:",omitempty"`
-	Tunnel    bool         `json:",omitempty"`
+	Tunnel    string       `json:",omitempty"` // name of what unwraps packets since
 	Unit      bool         `json:",omitempty"`
 }
 
@@ -57,7 +57,7 @@ func (h *Host) load() (*state, error) {
 // save replaces the file at once, or removes it when there is nothing to
 // remember.
 func (h *Host) save(s *state) error {
-	if len(s.Addresses)+len(s.Sysctls) == 0 && !s.Tunnel && !s.Unit {
+	if len(s.Addresses)+len(s.Sysctls) == 0 && s.Tunnel == "" && !s.Unit {
 		if err := os.Remove(h.options.State); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"evenkeel/internal/l4/realserver"
+	"evenkeel/internal/l4/xdp"
+)
+
+// decapsulation is where the program that unwraps tunnelled packets stays
+// while no process of ours runs.
+const decapsulation = "/sys/fs/bpf/evenkeel-realserver"
+
+func realserverCommands() []command {
+	return []command{
+		{"up", "[-tunnel] [-persist] ADDRESS...", "take packets to these virtual addresses from a director (DR, TUN)", realserverUp},
+		{"down", "[-keep-unit]", "undo what up did, and nothing else", realserverDown},
+		{"check", "[-tunnel] [ADDRESS...]", "say what is missing on this real server", realserverCheck},
+		{"check", "-from-director DEVICE ADDRESS...", "ask on a device whether a real server answers for the addresses", realserverCheck},
+	}
+}
+
+func realserverCommand(args []string) int {
+	all := realserverCommands()
+	if len(args) > 0 {
+		if i := slices.IndexFunc(all, func(c command) bool { return c.name == args[0] }); i >= 0 {
+			return all[i].run(args[1:])
+		}
+	}
+	if len(args) > 0 && !slices.Contains([]string{"-h", "--help", "help"}, args[0]) {
+		fmt.Fprintf(os.Stderr, "evenkeel realserver: there is no command %q\n\n", args[0])
+	}
+	fmt.Fprintf(os.Stderr, "The real server's side of DR and TUN (as root).\n\nusage:\n")
+	for _, c := range all {
+		fmt.Fprintf(os.Stderr, "  evenkeel realserver %-42s %s\n", c.name+" "+c.args, c.help)
+	}
+	return 1
+}
+
+// bpfTunnel unwraps with our own program.
+type bpfTunnel struct{ pin string }
+
+func (bpfTunnel) Name() string { return "eBPF" }
+
+func (t bpfTunnel) open() (*xdp.Decapsulator, error) {
+	return xdp.OpenDecapsulator(xdp.DecapOptions{Pin: t.pin})
+}
+
+func (bpfTunnel) Available([]netip.Addr) error { return nil }
+
+// Up leaves the program attached.
+func (t bpfTunnel) Up(vips []netip.Addr) (bool, error) {
+	d, err := t.open()
+	if err != nil {
+		return false, err
+	}
+	err = d.Set(vips...)
+	return true, errors.Join(err, d.Close())
+}
+
+// Down takes it off.
+func (t bpfTunnel) Down() error { return xdp.Remove(t.pin) }
+
+// Works looks for what Up left.
+func (t bpfTunnel) Works([]netip.Addr) error {
+	list, err := os.ReadDir(t.pin + "/maps")
+	if err != nil || len(list) == 0 {
+		return errors.New("the program is not attached")
+	}
+	return nil
+}
+
+// realserverTunnels prefers a kernel device where somebody has set one up.
+func realserverTunnels() []realserver.Unwrapper {
+	return []realserver.Unwrapper{realserver.KernelTunnel{}, bpfTunnel{decapsulation}}
+}
+
+type realserverFlags struct {
+	*flag.FlagSet
+	wanted realserver.Wanted
+	state  string
+}
+
+func newRealserverFlags(name string) *realserverFlags {
+	f := &realserverFlags{FlagSet: flag.NewFlagSet("evenkeel realserver "+name, flag.ContinueOnError)}
+	f.StringVar(&f.state, "state", realserver.DefaultState, "`file` in which up writes down what down has to undo")
+	return f
+}
+
+// parse reads flags, which may stand behind addresses too.
+func (f *realserverFlags) parse(args []string) error {
+	for {
+		if err := f.Parse(args); err != nil {
+			return err
+		}
+		args = f.Args()
+		if len(args) == 0 {
+			return nil
+		}
+		a, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimSuffix(args[0], "/32"), "/128"))
+		if err != nil {
+			return fmt.Errorf("%q is no address", args[0])
+		}
+		f.wanted.VIPs = append(f.wanted.VIPs, a)
+		args = args[1:]
+	}
+}
+
+func (f *realserverFlags) open() (*realserver.Host, error) {
+	return realserver.Open(realserver.Options{State: f.state, Program: executable(), Tunnels: realserverTunnels()})
+}
+
+func realserverUp(args []string) int {
+	f := newRealserverFlags("up")
+	f.BoolVar(&f.wanted.Tunnel, "tunnel", false, "packets come through a tunnel (TUN): unwrap them")
+	f.BoolVar(&f.wanted.Persist, "persist", false, "do it again after a reboot (systemd unit)")
+	return realserverDo(f, args, func(h *realserver.Host) ([]string, error) { return h.Up(f.wanted) })
+}
+
+func realserverDown(args []string) int {
+	f := newRealserverFlags("down")
+	keep := f.Bool("keep-unit", false, "leave the systemd unit in place")
+	return realserverDo(f, args, func(h *realserver.Host) ([]string, error) { return h.Down(*keep) })
+}
+
+func realserverDo(f *realserverFlags, args []string, do func(*realserver.Host) ([]string, error)) int {
+	if err := f.parse(args); err != nil {
+		return failed("realserver", err)
+	}
+	h, err := f.open()
+	if err != nil {
+		return failed("realserver", err)
+	}
+	defer h.Close()
+	done, err := do(h)
+	for _, line := range done {
+		fmt.Println(line)
+	}
+	if err == nil && len(done) == 0 {
+		fmt.Println("nothing to do")
+	}
+	return failed("realserver", err)
+}
+
+func realserverCheck(args []string) int {
+	f := newRealserverFlags("check")
+	f.BoolVar(&f.wanted.Tunnel, "tunnel", false, "packets come through a tunnel (TUN)")
+	device := f.String("from-director", "", "ask on this `device`, from a director, instead of looking at this host")
+	wait := f.Duration("wait", 900*time.Millisecond, "`time` for answers, with -from-director")
+	if err := f.parse(args); err != nil {
+		return failed("realserver", err)
+	}
+	if *device != "" {
+		return realserverAsk(*device, f.wanted.VIPs, *wait)
+	}
+	h, err := f.open()
+	if err != nil {
+		return failed("realserver", err)
+	}
+	defer h.Close()
+	list, err := h.Check(f.wanted)
+	code := failed("realserver", err)
+	for _, finding := range list {
+		fmt.Println(finding)
+		if !finding.OK && !finding.Hint {
+			code = 1
+		}
+	}
+	return code
+}
+
+func realserverAsk(device string, vips []netip.Addr, wait time.Duration) int {
+	answers, err := realserver.Ask(device, vips, wait)
+	if err != nil {
+		var no *net.OpError
+		if errors.As(err, &no) {
+			err = fmt.Errorf("%s: %w", device, err)
+		}
+		return failed("realserver", err)
+	}
+	for _, a := range answers {
+		fmt.Println("MISSING", a)
+	}
+	if len(answers) > 0 {
+		return 1
+	}
+	fmt.Printf("ok      nobody on %s answers for these addresses\n", device)
+	return 0
+}
