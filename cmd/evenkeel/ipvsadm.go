@@ -5,6 +5,9 @@ import (
 	"os"
 	"strings"
 
+	"evenkeel/internal/keeper"
+	"evenkeel/internal/l4"
+	"evenkeel/internal/l4/director"
 	"evenkeel/internal/l4/ipvs"
 	"evenkeel/internal/l4/ipvsadm"
 )
@@ -18,12 +21,50 @@ func (t kernelTable) Version() (string, int, error) {
 	return i.String(), i.TableSize, err
 }
 
-// ipvsadmMain is `ipvsadm ARGS…`, on the kernel's IPVS.
+// mixedTable lists what the kernel has, and leaves changes to the evenkeel that
+// drives it: it would undo those that it does not know of.
+type mixedTable struct {
+	kernelTable
+	ours *director.Client
+}
+
+func (t mixedTable) AddService(s l4.Service) error               { return t.ours.AddService(s) }
+func (t mixedTable) EditService(s l4.Service) error              { return t.ours.EditService(s) }
+func (t mixedTable) DeleteService(k l4.Key) error                { return t.ours.DeleteService(k) }
+func (t mixedTable) Flush() error                                { return t.ours.Flush() }
+func (t mixedTable) AddServer(k l4.Key, s l4.Server) error       { return t.ours.AddServer(k, s) }
+func (t mixedTable) EditServer(k l4.Key, s l4.Server) error      { return t.ours.EditServer(k, s) }
+func (t mixedTable) DeleteServer(k l4.Key, s l4.ServerKey) error { return t.ours.DeleteServer(k, s) }
+func (t mixedTable) SetTimeouts(x l4.Timeouts) error             { return t.ours.SetTimeouts(x) }
+
+// runningDirector is the evenkeel that forwards packets in this network
+// namespace, and what it does so with; nil: none runs here.
+func runningDirector() (c *director.Client, backend string) {
+	pids, err := keeper.Running()
+	if err != nil {
+		return nil, ""
+	}
+	for _, pid := range pids {
+		c := &director.Client{Ask: func(line string) (string, error) { return keeper.Control(pid, line) }}
+		if backend, err := c.Backend(); err == nil {
+			return c, backend
+		}
+	}
+	return nil, ""
+}
+
+// ipvsadmMain is `ipvsadm ARGS…`: on what an evenkeel forwards here, else on the
+// kernel's IPVS.
 func ipvsadmMain(args []string) int {
 	names := ipvsadm.NewSystemNames()
 	s := &ipvsadm.Shell{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Resolver: names, Names: names}
 	// Help, and what is wrong with a command line, need no table.
 	if c, err := ipvsadm.Parse(args, names); err != nil || c.Action == ipvsadm.Help || c.Action == ipvsadm.Version {
+		return s.Main(args)
+	}
+	ours, backend := runningDirector()
+	if ours != nil && backend != "ipvs" {
+		s.Table = ours
 		return s.Main(args)
 	}
 	client, err := ipvs.Dial()
@@ -37,5 +78,8 @@ func ipvsadmMain(args []string) int {
 	}
 	defer client.Close()
 	s.Table = kernelTable{client}
+	if ours != nil {
+		s.Table = mixedTable{kernelTable{client}, ours}
+	}
 	return s.Main(args)
 }

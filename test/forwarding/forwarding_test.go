@@ -201,17 +201,38 @@ func TestNAT(t *testing.T) {
 		l.serve("1")
 		l.eventually("it leaves again", func() bool { return only(l.who(4), "1") })
 	})
-	t.Run("by hand", func(t *testing.T) {
-		edit := func(what string) string { return strings.TrimSpace(d.ctl("services", "edit", what)) }
-		const service = `"Service":{"Addr":"` + vip + `","Protocol":6,"Port":80}`
-		if got := edit(`{"Do":"add-server",` + service + `,"Server":{"Addr":"10.80.0.23","Port":8080,"Weight":1,"Method":0}}`); got != "{}" {
-			t.Errorf("add: %s", got)
+	t.Run("ipvsadm", func(t *testing.T) {
+		admin := filepath.Join(l.dir, "ipvsadm")
+		if err := os.Symlink(program, admin); err != nil {
+			t.Fatal(err)
+		}
+		do := func(args ...string) string {
+			out, err := l.in("d", append([]string{admin}, args...)...).CombinedOutput()
+			if err != nil {
+				return fmt.Sprintf("%s%v", out, err)
+			}
+			return string(out)
+		}
+		if got := do("-a", "-t", vip+":80", "-r", "10.80.0.23:8080", "-m"); got != "" {
+			t.Errorf("-a: %s", got)
 		}
 		l.eventually("a server by hand", func() bool { return only(l.who(8), "1", "3") })
-		if got := edit(`{"Do":"edit-server",` + service + `,"Server":{"Addr":"10.80.0.21","Port":8080,"Weight":0,"Method":0}}`); got != "{}" {
-			t.Errorf("drain: %s", got)
+		if got := do("-a", "-t", vip+":80", "-r", "10.80.0.23:8080", "-m"); !strings.Contains(got, "Destination already exists") {
+			t.Errorf("-a again: %s", got)
+		}
+		if got := do("-e", "-t", vip+":80", "-r", "10.80.0.21:8080", "-m", "-w", "0"); got != "" {
+			t.Errorf("-e: %s", got)
 		}
 		l.eventually("one is drained", func() bool { return only(l.who(4), "3") })
+		list := strings.Join(strings.Fields(do("-Ln")), " ")
+		for _, want := range []string{"IP Virtual Server version", "TCP  " + vip + ":80 wrr", "-> 10.80.0.21:8080 Masq 0 ", "-> 10.80.0.23:8080 Masq 1 "} {
+			if !strings.Contains(list, want) {
+				t.Errorf("-Ln does not have %q:\n%s", want, list)
+			}
+		}
+		if got := do("-Lnc"); !strings.Contains(got, vip+":80") {
+			t.Errorf("-Lnc: %s", got)
+		}
 		d.reload(text)
 		l.eventually("the reload puts it right", func() bool { return only(l.who(4), "1") })
 	})

@@ -33,6 +33,7 @@ type recorder struct {
 	broken   error
 	sets     int
 	zeroed   int
+	flows    []l4.Flow
 }
 
 func (r *recorder) Features() l4.Features { return r.features }
@@ -63,6 +64,15 @@ func (r *recorder) Stats() (s l4.Snapshot, err error) {
 		s.Services = append(s.Services, t)
 	}
 	return s, nil
+}
+
+func (r *recorder) Flows(yield func(l4.Flow) bool) error {
+	for _, f := range r.flows {
+		if !yield(f) {
+			break
+		}
+	}
+	return nil
 }
 
 func (r *recorder) Zero(...l4.Key) error { r.zeroed++; return nil }
@@ -169,7 +179,13 @@ type bench struct {
 }
 
 func newBench(t *testing.T) *bench {
-	return &bench{t: t, dir: t.TempDir(), plane: &recorder{features: everything("fake")}, sessions: map[string]bool{}, files: map[string]int64{}, held: map[netip.Addr]bool{}}
+	return &bench{t: t, dir: t.TempDir(), plane: &recorder{features: everything("fake"), flows: someFlows}, sessions: map[string]bool{}, files: map[string]int64{}, held: map[netip.Addr]bool{}}
+}
+
+var someFlows = []l4.Flow{
+	{Protocol: l4.TCP, Client: netip.MustParseAddrPort("192.0.2.1:1024"), Virtual: netip.MustParseAddrPort("192.0.2.10:80"), Server: netip.MustParseAddrPort("10.0.0.1:80"), State: "ESTABLISHED", Expires: time.Minute},
+	{Protocol: l4.UDP, Client: netip.MustParseAddrPort("[2001:db8::1]:1024"), State: "UDP", FwMark: 7, Template: true},
+	{Protocol: l4.TCP, State: "FIN_WAIT"},
 }
 
 func everything(name string) l4.Features {
