@@ -23,7 +23,7 @@ type fixture struct {
 // run holds the director to its fixtures, each with nothing remembered of the
 // others.
 func run(t *testing.T, fixtures []fixture) {
-	for name, mode := range map[string]Mode{"tc": TCX, "xdp": Native} {
+	for name, mode := range map[string]Mode{"tc": Auto, "xdp": Native} {
 		t.Run(name, func(t *testing.T) { runOn(t, mode, fixtures) })
 	}
 }

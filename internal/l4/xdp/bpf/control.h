@@ -26,7 +26,7 @@ struct command {
 	({                                                                     \
 		__u32 index = INDEX;                                           \
 		struct sweeper *s = bpf_map_lookup_elem(&sweepers, &index);    \
-		long err = -1;                                                 \
+		int err = -1;                                                  \
 		if (s) {                                                       \
 			err = bpf_timer_init(&s->timer, &sweepers, CLOCK_MONOTONIC); \
 			if (!err || err == -16 /* there is one: take it over */) \

@@ -238,7 +238,7 @@ static __always_inline long enlist##V(const struct key##V *k, __u32 born)      \
 	__u32 zero = 0;                                                        \
 	struct scratch *scratch = bpf_map_lookup_elem(&scratches, &zero);      \
 	struct ring##V *entry;                                                 \
-	long err;                                                              \
+	int err;                                                               \
                                                                                \
 	if (!scratch)                                                          \
 		return -1;                                                     \

@@ -92,7 +92,8 @@ static __noinline int insert##V(struct packet *p, struct flow##V *flow, __u32 me
 	struct flow##V *reverse;                                               \
 	__u32 zero = 0;                                                        \
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &zero);            \
-	long err;                                                              \
+	/* Before Linux 6.4 only the lower half of a result is one. */         \
+	int err;                                                               \
                                                                                \
 	if (!s)                                                                \
 		return V_DROP;                                                 \
@@ -122,6 +123,7 @@ static __noinline int insert##V(struct packet *p, struct flow##V *flow, __u32 me
 			if (!w.set)                                            \
 				return V_DROP;                                 \
 			w.hash = bpf_get_prandom_u32();                        \
+			w.done = s->nothing;                                   \
 			if (w.set->NEW_POOL)                                   \
 				bpf_loop(64, pool_step##V, &w, 0);             \
 			if (!w.done) {                                         \

@@ -159,6 +159,7 @@ struct {
 struct scratch {
 	__u64 forward[16], reverse[16], entry[8], key[8], answer[8];
 	__u32 complaints_second, complaints; /* ICMP errors of this second */
+	__u32 nothing; /* always 0, which the verifier does not know */
 };
 
 struct {

@@ -188,7 +188,16 @@ static __noinline __u32 choose(const struct service *s, const struct packet *p)
 	struct service_state *state;
 	struct load_walk load = { .s = s };
 	struct table_walk table = { .s = s, .p = p };
-	__u32 id = s->id;
+	__u32 id = s->id, zero = 0;
+	struct scratch *scratch = bpf_map_lookup_elem(&scratches, &zero);
+
+	if (!scratch)
+		return 0;
+	/* Before Linux 6.7 the verifier takes it that the step is called once: it
+	 * must not know what the walk begins with, or it removes what a second call
+	 * would need. */
+	load.found = table.found = scratch->nothing;
+	load.load = load.weight = scratch->nothing;
 
 	switch (s->scheduler) {
 	case S_RR:
