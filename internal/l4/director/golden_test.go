@@ -19,51 +19,49 @@ import (
 	"evenkeel/internal/dialect/keepalived"
 	"evenkeel/internal/l4"
 	"evenkeel/internal/l4/director"
+	"evenkeel/internal/l4/fake"
 	"evenkeel/internal/model"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// recorder is a plane that writes down how it is changed.
+// recorder is the fake plane with a journal of what people are told between
+// its lines. Like a real one it goes on when a process lets go of it.
 type recorder struct {
-	mu       sync.Mutex
-	features l4.Features
-	config   l4.Config
-	lines    []string
-	broken   error
-	sets     int
-	zeroed   int
-	flows    []l4.Flow
+	fake.Plane
+	mu     sync.Mutex
+	lines  []string
+	broken error
+	zeroed int
+	flows  []l4.Flow
 }
 
-func (r *recorder) Features() l4.Features { return r.features }
-
-func (r *recorder) Set(c l4.Config) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.sets++
-	if r.broken != nil {
+func newRecorder() *recorder {
+	r := &recorder{flows: someFlows}
+	f := everything("fake")
+	r.Offers = &f
+	r.Fail = func(l4.Config) error {
+		r.mu.Lock()
+		defer r.mu.Unlock()
 		return r.broken
 	}
-	if err := c.Validate(r.features); err != nil {
-		return err
-	}
-	r.lines = append(r.lines, difference(r.config, c)...)
-	r.config = c
-	return nil
+	return r
 }
 
-func (r *recorder) Stats() (s l4.Snapshot, err error) {
+func (r *recorder) Set(c l4.Config) error {
+	err := r.Plane.Set(c)
+	r.take()
+	return err
+}
+
+// take moves what the fake has written into the journal.
+func (r *recorder) take() {
+	text := r.Plane.Text()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, x := range r.config.Services {
-		t := l4.ServiceStats{Service: x}
-		for _, y := range x.Servers {
-			t.Servers = append(t.Servers, l4.ServerStats{Server: y})
-		}
-		s.Services = append(s.Services, t)
+	for line := range strings.Lines(text) {
+		r.lines = append(r.lines, strings.TrimSuffix(line, "\n"))
 	}
-	return s, nil
 }
 
 func (r *recorder) Flows(yield func(l4.Flow) bool) error {
@@ -75,7 +73,10 @@ func (r *recorder) Flows(yield func(l4.Flow) bool) error {
 	return nil
 }
 
-func (r *recorder) Zero(...l4.Key) error { r.zeroed++; return nil }
+func (r *recorder) Zero(k ...l4.Key) error {
+	r.zeroed++
+	return r.Plane.Zero(k...)
+}
 
 func (r *recorder) Close() error {
 	r.say("closed")
@@ -86,79 +87,6 @@ func (r *recorder) say(text string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.lines = append(r.lines, text)
-}
-
-// difference is what Set changes, a line each.
-func difference(was, is l4.Config) (lines []string) {
-	find := func(c l4.Config, k l4.Key) *l4.Service {
-		for i := range c.Services {
-			if c.Services[i].Key == k {
-				return &c.Services[i]
-			}
-		}
-		return nil
-	}
-	if was.Timeouts != is.Timeouts {
-		lines = append(lines, fmt.Sprintf("timeouts %v %v %v", is.Timeouts.TCP, is.Timeouts.TCPFin, is.Timeouts.UDP))
-	}
-	for _, s := range was.Services {
-		if find(is, s.Key) == nil {
-			lines = append(lines, fmt.Sprintf("- %v", s.Key))
-		}
-	}
-	for _, s := range is.Services {
-		old := find(was, s.Key)
-		if old == nil {
-			old = &l4.Service{}
-			lines = append(lines, fmt.Sprintf("+ %v %s", s.Key, describe(s)))
-		} else if describe(*old) != describe(s) {
-			lines = append(lines, fmt.Sprintf("~ %v %s", s.Key, describe(s)))
-		}
-		server := func(list []l4.Server, k l4.ServerKey) string {
-			for _, r := range list {
-				if r.Key() == k {
-					return fmt.Sprintf("%v weight %d%s%s", r.Method, r.Weight, positive(" upper ", r.Upper), positive(" lower ", r.Lower))
-				}
-			}
-			return ""
-		}
-		for _, r := range old.Servers {
-			if server(s.Servers, r.Key()) == "" {
-				lines = append(lines, fmt.Sprintf("  - %v -> %v", s.Key, r.Key()))
-			}
-		}
-		for _, r := range s.Servers {
-			switch now, before := server(s.Servers, r.Key()), server(old.Servers, r.Key()); {
-			case before == "":
-				lines = append(lines, fmt.Sprintf("  + %v -> %v %s", s.Key, r.Key(), now))
-			case before != now:
-				lines = append(lines, fmt.Sprintf("  ~ %v -> %v %s", s.Key, r.Key(), now))
-			}
-		}
-	}
-	return lines
-}
-
-func positive(word string, n int) string {
-	if n == 0 {
-		return ""
-	}
-	return fmt.Sprint(word, n)
-}
-
-func describe(s l4.Service) string {
-	text := s.SchedulerName()
-	if s.Flags != 0 {
-		text += fmt.Sprintf(" flags %d", s.Flags)
-	}
-	if s.Persistence != 0 {
-		text += fmt.Sprintf(" persistence %v/%d%s", s.Persistence, s.PersistenceMask, s.PersistenceName)
-	}
-	if s.OnePacket {
-		text += " one-packet"
-	}
-	text += positive(" SYN limit ", s.SYNLimit)
-	return text
 }
 
 // bench is a director with everything around it.
@@ -179,7 +107,7 @@ type bench struct {
 }
 
 func newBench(t *testing.T) *bench {
-	return &bench{t: t, dir: t.TempDir(), plane: &recorder{features: everything("fake"), flows: someFlows}, sessions: map[string]bool{}, files: map[string]int64{}, held: map[netip.Addr]bool{}}
+	return &bench{t: t, dir: t.TempDir(), plane: newRecorder(), sessions: map[string]bool{}, files: map[string]int64{}, held: map[netip.Addr]bool{}}
 }
 
 var someFlows = []l4.Flow{
@@ -343,7 +271,7 @@ func (b *bench) do(line string, parts map[string]string) {
 	case "ipvs":
 		b.ipvs = true
 	case "only":
-		b.plane.features.Schedulers, b.plane.features.Protocols = strings.Fields(rest), []l4.Protocol{l4.TCP, l4.UDP}
+		b.plane.Offers.Schedulers, b.plane.Offers.Protocols = strings.Fields(rest), []l4.Protocol{l4.TCP, l4.UDP}
 	default:
 		b.t.Fatalf("unknown line %q", line)
 	}
