@@ -69,7 +69,10 @@ func benchmark(b *testing.B, method l4.Method, protocol l4.Protocol, v6 bool) {
 		ipHere(b, "route", "add", netip.PrefixFrom(s.Addr, s.Addr.BitLen()).String(), "dev", "out")
 	}
 	d.set(l4.Config{Services: []l4.Service{s}})
-	frames := d.establish(protocol, v6)
+	d.measure(b, d.establish(protocol, v6))
+}
+
+func (d *bench) measure(b *testing.B, frames [][]byte) {
 	pass := baseline(b)
 	const each = 250 // the hop limit goes down with each
 	var with, without time.Duration
@@ -85,6 +88,27 @@ func benchmark(b *testing.B, method l4.Method, protocol l4.Protocol, v6 bool) {
 	b.ReportMetric(float64(with-without)/float64(n), "ns/packet")
 	b.ReportMetric(float64(without)/float64(n), "ns/harness")
 	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkAnswer is NAT's way back. Its servers have the virtual address, see
+// benchmark.
+func BenchmarkAnswer(b *testing.B) {
+	d := newBench(b, Options{})
+	vip := netip.MustParseAddr(fixtureVIP4)
+	ipHere(b, "neigh", "add", fixtureVIP4, "lladdr", "02:00:00:00:00:11", "dev", "out")
+	ipHere(b, "route", "add", fixtureVIP4+"/32", "dev", "out")
+	ipHere(b, "route", "add", "198.18.0.0/15", "via", fixtureClient4, "dev", "out")
+	d.set(l4.Config{Services: []l4.Service{{Key: l4.Key{Addr: vip, Protocol: l4.TCP, Port: 80}, Scheduler: "rr",
+		Servers: []l4.Server{{Addr: vip, Port: 80, Weight: 1, Method: l4.NAT}}}}})
+	d.establish(l4.TCP, false)
+	frames := make([][]byte, benchFlows)
+	for i := range frames {
+		frames[i] = packet{client: vip, server: clientNumber(i, false), sport: 80, dport: uint16(1024 + i%50000), flags: flagACK, ttl: 255}.frame()
+		if v, _ := d.run(frames[i]); v != tcRedirect {
+			b.Fatalf("flow %d: verdict %d", i, v)
+		}
+	}
+	d.measure(b, frames)
 }
 
 func BenchmarkDR(b *testing.B)     { benchmark(b, l4.DR, l4.TCP, false) }

@@ -5,6 +5,14 @@
 //
 // It owns the maps and the links of its programs, pinned where Options.Pin
 // says, so that forwarding goes on without this process and a new one takes it
-// over. It touches no address, route or sysctl of the host and decides nothing
+// over.
+//
+// What it does not do: SCTP, the schedulers lblc and lblcr, GUE and GRE
+// tunnels, persistence engines (IPVS does those), and clients on the director
+// itself. Marks are those that a packet has when it comes to tc, before
+// netfilter sets its own. The host's stack gets what is malformed, and drops
+// it.
+//
+// It touches no address, route or sysctl of the host and decides nothing
 // about which servers are well.
 package xdp

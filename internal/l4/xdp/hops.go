@@ -42,6 +42,13 @@ type hops struct {
 	mu     sync.Mutex
 	byKey  map[hopKey]*hop
 	places *numbers
+	found  map[netip.Addr]found // asked for since the last forget
+}
+
+// found is what the host's routes said of an address.
+type found struct {
+	route
+	err error
 }
 
 func openHops(table *ebpf.Map, log *slog.Logger) (*hops, error) {
@@ -52,7 +59,7 @@ func openHops(table *ebpf.Map, log *slog.Logger) (*hops, error) {
 	h := &hops{
 		table: table, handle: handle, log: log,
 		changed: make(chan struct{}, 1), done: make(chan struct{}),
-		byKey: make(map[hopKey]*hop), places: newNumbers(table.MaxEntries()),
+		byKey: make(map[hopKey]*hop), found: make(map[netip.Addr]found), places: newNumbers(table.MaxEntries()),
 	}
 	updates := make(chan netlink.NeighUpdate, 64)
 	if err := netlink.NeighSubscribe(updates, h.done); err != nil {
@@ -86,14 +93,36 @@ type route struct {
 
 var errNoRoute = errors.New("no route")
 
-// find asks the host's routes.
+// forget has find ask again.
+func (h *hops) forget() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	clear(h.found)
+}
+
+// find asks the host's routes, once for each address between two forgets. A
+// source that is given replaces the route's.
 func (h *hops) find(to netip.Addr, source netip.Addr) (route, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f, ok := h.found[to]
+	if !ok {
+		f.route, f.err = h.ask(to)
+		h.found[to] = f
+	}
+	if source.IsValid() {
+		f.route.source = source
+	}
+	return f.route, f.err
+}
+
+func (h *hops) ask(to netip.Addr) (route, error) {
 	routes, err := h.handle.RouteGet(to.AsSlice())
 	if err != nil || len(routes) == 0 {
 		return route{}, fmt.Errorf("%v: %w (%v)", to, errNoRoute, err)
 	}
 	r := routes[0]
-	found := route{hopKey: hopKey{ifindex: r.LinkIndex, gateway: to, source: source}, local: r.Type == unix.RTN_LOCAL}
+	found := route{hopKey: hopKey{ifindex: r.LinkIndex, gateway: to}, local: r.Type == unix.RTN_LOCAL}
 	if gw, ok := netip.AddrFromSlice(r.Gw); ok {
 		found.gateway = gw.Unmap()
 	} else if via, ok := r.Via.(*netlink.Via); ok {
@@ -101,10 +130,8 @@ func (h *hops) find(to netip.Addr, source netip.Addr) (route, error) {
 			found.gateway = gw.Unmap()
 		}
 	}
-	if !source.IsValid() {
-		if src, ok := netip.AddrFromSlice(r.Src); ok {
-			found.source = src.Unmap()
-		}
+	if src, ok := netip.AddrFromSlice(r.Src); ok {
+		found.source = src.Unmap()
 	}
 	return found, nil
 }

@@ -26,6 +26,7 @@ func (p *Plane) Set(c l4.Config) error {
 		return fmt.Errorf("the plane is closed")
 	}
 	p.blocks.settle()
+	p.hops.forget()
 	if err := p.writeSettings(c); err != nil {
 		return fmt.Errorf("settings: %w", err)
 	}
@@ -161,6 +162,7 @@ func (p *Plane) route(r *server, d *directorDest, c *l4.Config) {
 
 // reroute follows changes of the host's routes.
 func (p *Plane) reroute() {
+	p.hops.forget()
 	for _, s := range p.order {
 		for _, r := range s.order {
 			if r.want.Method == l4.Local {
