@@ -53,10 +53,20 @@ func runningDirector() (c *director.Client, backend string) {
 	return nil, ""
 }
 
+// systemNames are those of this host.
+func systemNames() *ipvsadm.SystemNames {
+	f, err := os.Open("/etc/services")
+	if err != nil {
+		return ipvsadm.NewSystemNames(strings.NewReader("")) // ports are numbers
+	}
+	defer f.Close()
+	return ipvsadm.NewSystemNames(f)
+}
+
 // ipvsadmMain is `ipvsadm ARGS…`: on what an evenkeel forwards here, else on the
 // kernel's IPVS.
 func ipvsadmMain(args []string) int {
-	names := ipvsadm.NewSystemNames()
+	names := systemNames()
 	s := &ipvsadm.Shell{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Resolver: names, Names: names}
 	// Help, and what is wrong with a command line, need no table.
 	if c, err := ipvsadm.Parse(args, names); err != nil || c.Action == ipvsadm.Help || c.Action == ipvsadm.Version {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
@@ -15,9 +16,18 @@ import (
 	"evenkeel/internal/l4/xdp"
 )
 
-// decapsulation is where the program that unwraps tunnelled packets stays
-// while no process of ours runs.
-const decapsulation = "/sys/fs/bpf/evenkeel-realserver"
+// realserverPlaces are where state is kept, and where the program stays that
+// unwraps tunnelled packets while no process of ours runs. A real server in a
+// network namespace of its own, as in a lab, has places of its own.
+func realserverPlaces() (state, program string) {
+	own, err1 := os.Readlink("/proc/thread-self/ns/net")
+	first, err2 := os.Readlink("/proc/1/ns/net")
+	if err1 != nil || err2 != nil || own == first {
+		return realserver.DefaultState, "/run/evenkeel/realserver-bpf"
+	}
+	suffix := "-" + strings.Trim(strings.TrimPrefix(own, "net:"), "[]")
+	return strings.TrimSuffix(realserver.DefaultState, ".json") + suffix + ".json", "/run/evenkeel/realserver-bpf" + suffix
+}
 
 func realserverCommands() []command {
 	return []command{
@@ -67,7 +77,15 @@ func (t bpfTunnel) Up(vips []netip.Addr) (bool, error) {
 }
 
 // Down takes it off.
-func (t bpfTunnel) Down() error { return xdp.Remove(t.pin) }
+func (t bpfTunnel) Down() error {
+	if err := xdp.Remove(t.pin); err != nil {
+		return err
+	}
+	if err := os.Remove(t.pin); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
 
 // Works looks for what Up left.
 func (t bpfTunnel) Works([]netip.Addr) error {
@@ -80,7 +98,8 @@ func (t bpfTunnel) Works([]netip.Addr) error {
 
 // realserverTunnels prefers a kernel device where somebody has set one up.
 func realserverTunnels() []realserver.Unwrapper {
-	return []realserver.Unwrapper{realserver.KernelTunnel{}, bpfTunnel{decapsulation}}
+	_, program := realserverPlaces()
+	return []realserver.Unwrapper{realserver.KernelTunnel{}, bpfTunnel{program}}
 }
 
 type realserverFlags struct {
@@ -91,7 +110,8 @@ type realserverFlags struct {
 
 func newRealserverFlags(name string) *realserverFlags {
 	f := &realserverFlags{FlagSet: flag.NewFlagSet("evenkeel realserver "+name, flag.ContinueOnError)}
-	f.StringVar(&f.state, "state", realserver.DefaultState, "`file` in which up writes down what down has to undo")
+	state, _ := realserverPlaces()
+	f.StringVar(&f.state, "state", state, "`file` in which up writes down what down has to undo")
 	return f
 }
 

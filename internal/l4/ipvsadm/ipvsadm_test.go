@@ -300,8 +300,7 @@ func TestUsage(t *testing.T) {
 }
 
 func TestServices(t *testing.T) {
-	s := readServices(strings.NewReader("# names\nhttp\t80/tcp\twww # web\nbroken\nworse x/tcp\nwww 81/tcp\nalso 80/tcp\ndomain 53/udp"))
-	n := &SystemNames{services: s}
+	n := NewSystemNames(strings.NewReader("# names\nhttp\t80/tcp\twww # web\nbroken\nworse x/tcp\nwww 81/tcp\nalso 80/tcp\ndomain 53/udp"))
 	if got := n.PortName(80, "tcp"); got != "http" {
 		t.Errorf("80: %q", got)
 	}

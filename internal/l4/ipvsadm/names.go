@@ -6,14 +6,13 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"os"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// SystemNames are the host's own: addresses by /etc/hosts and DNS, ports by
-// /etc/services. It asks for each name once. It belongs to one goroutine.
+// SystemNames are the host's own: addresses by its resolver, ports by a text
+// like /etc/services. It asks for each name once. It belongs to one goroutine.
 type SystemNames struct {
 	hosts    map[netip.Addr]string
 	services *services
@@ -22,8 +21,10 @@ type SystemNames struct {
 // nameTimeout bounds each question to the DNS: a listing goes on with numbers.
 const nameTimeout = 2 * time.Second
 
-// NewSystemNames reads nothing yet.
-func NewSystemNames() *SystemNames { return &SystemNames{hosts: map[netip.Addr]string{}} }
+// NewSystemNames reads the names of ports.
+func NewSystemNames(services io.Reader) *SystemNames {
+	return &SystemNames{hosts: map[netip.Addr]string{}, services: readServices(services)}
+}
 
 // HostName is an address's name; "": it has none.
 func (n *SystemNames) HostName(a netip.Addr) string {
@@ -53,24 +54,13 @@ func (n *SystemNames) Host(name string) (netip.Addr, bool) {
 
 // PortName is a port's name; "": it has none.
 func (n *SystemNames) PortName(port uint16, protocol string) string {
-	return n.table().names[servicePort{port, protocol}]
+	return n.services.names[servicePort{port, protocol}]
 }
 
 // Port is a service's port.
 func (n *SystemNames) Port(service, protocol string) (uint16, bool) {
-	p, ok := n.table().ports[serviceName{service, protocol}]
+	p, ok := n.services.ports[serviceName{service, protocol}]
 	return p, ok
-}
-
-func (n *SystemNames) table() *services {
-	if n.services == nil {
-		n.services = &services{}
-		if f, err := os.Open("/etc/services"); err == nil {
-			n.services = readServices(f)
-			f.Close()
-		}
-	}
-	return n.services
 }
 
 // services is /etc/services both ways.
