@@ -1,0 +1,90 @@
+package node
+
+import (
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"evenkeel/internal/alert"
+	"evenkeel/internal/l4"
+	"evenkeel/internal/l4/director"
+	"evenkeel/internal/l4/xdp"
+	"evenkeel/internal/metrics"
+)
+
+func TestHolds(t *testing.T) {
+	all := map[netip.Addr]bool{netip.MustParseAddr("192.0.2.10"): true}
+	for text, want := range map[string]bool{"192.0.2.10/32": true, "192.0.2.11/32": false, "192.0.2.8/29": true, "192.0.2.16/29": false} {
+		if got := holds(all, netip.MustParsePrefix(text)); got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+}
+
+func TestStatusTogether(t *testing.T) {
+	var all struct {
+		Version    string
+		Forwarding director.View
+	}
+	text := together(`{"version":"1"}`, &director.View{Backend: "ebpf"})
+	if err := json.Unmarshal([]byte(text), &all); err != nil || all.Version != "1" || all.Forwarding.Backend != "ebpf" {
+		t.Errorf("%s: %v", text, err)
+	}
+	if text := together("the process has ended\n", &director.View{}); text != "the process has ended\n" {
+		t.Errorf("what is no JSON became %q", text)
+	}
+}
+
+func TestMissing(t *testing.T) {
+	bad := xdp.Finding{Name: "programs under tc", Needs: "everything", Cure: "another kernel", Err: errors.New("not supported")}
+	list := missing(xdp.Report{Findings: []xdp.Finding{{Name: "XDP", OK: true}, bad}})
+	if len(list) != 1 || list[0] != "programs under tc (not supported), for everything: another kernel" {
+		t.Errorf("%q", list)
+	}
+	if list := missing(xdp.Report{Works: true, Findings: []xdp.Finding{bad}}); list != nil {
+		t.Errorf("of what works %q is missing", list)
+	}
+	if list := adviceEBPF([]l4.Method{l4.DR, l4.TUN}); list != nil {
+		t.Errorf("DR wants %q", list)
+	}
+}
+
+func TestPlaneLog(t *testing.T) {
+	var got []alert.Event
+	log := slog.New(&planeLog{post: func(e alert.Event) { got = append(got, e) }}).With("plane", "ebpf")
+	log.Debug("not told")
+	log.Warn("next hop", "server", "10.0.0.1")
+	if len(got) != 1 || got[0].Severity != alert.Warning || got[0].Text != "next hop, plane ebpf, server 10.0.0.1" || len(got[0].Fields) != 2 {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestForwardMetrics(t *testing.T) {
+	v := &director.View{Virtual: []director.VirtualView{{Name: "a", Quorum: true, Servers: []director.ServerView{
+		{Name: "up", Up: true, In: true, Weight: 3}, {Name: "down"}}}}, ByHand: []director.ServiceView{{Name: "b"}}, Drops: map[string]uint64{"no server": 2}, Trouble: "full"}
+	known := map[string]metrics.Desc{}
+	for _, d := range forwardMetrics {
+		known[d.Name] = d
+	}
+	var lines []string
+	emitForwarding(v, func(name string, value float64, labels ...string) {
+		d, ok := known[name]
+		if !ok || len(d.Labels) != len(labels) {
+			t.Errorf("%s %v is not described so", name, labels)
+		}
+		lines = append(lines, name+" "+strings.Join(labels, " "))
+	})
+	text := strings.Join(lines, "\n")
+	for _, want := range []string{"evenkeel_lvs_server_weight a up", "evenkeel_lvs_server_up a down", "evenkeel_lvs_dropped_total no server", "evenkeel_lvs_in_sync "} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing in\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "evenkeel_lvs_server_weight a down") {
+		t.Error("a server that the plane does not have has a weight")
+	}
+	emitForwarding(&director.View{}, func(name string, _ float64, _ ...string) { t.Errorf("%s of nothing", name) })
+}

@@ -1,0 +1,67 @@
+package node
+
+import (
+	"evenkeel/internal/l4/director"
+	"evenkeel/internal/metrics"
+)
+
+// forwardMetrics are what packet forwarding tells. Label "service" is the
+// virtual_server, or the service that was added by hand.
+var forwardMetrics = []metrics.Desc{
+	{Name: "evenkeel_lvs_quorum", Kind: metrics.GaugeKind, Help: "1 while the virtual server has its quorum.", Labels: []string{"service"}},
+	{Name: "evenkeel_lvs_sorry", Kind: metrics.GaugeKind, Help: "1 while the sorry server answers.", Labels: []string{"service"}},
+	{Name: "evenkeel_lvs_server_up", Kind: metrics.GaugeKind, Help: "1 while all checks of the real server are good.", Labels: []string{"service", "server"}},
+	{Name: "evenkeel_lvs_server_weight", Kind: metrics.GaugeKind, Help: "The weight in effect; no value: the data plane does not have the server.", Labels: []string{"service", "server"}},
+	{Name: "evenkeel_lvs_connections_total", Kind: metrics.CounterKind, Help: "Connections that were forwarded.", Labels: []string{"service", "server"}},
+	{Name: "evenkeel_lvs_packets_total", Kind: metrics.CounterKind, Help: "Packets that were forwarded; with DR and TUN those to the server only.", Labels: []string{"service", "server", "direction"}},
+	{Name: "evenkeel_lvs_bytes_total", Kind: metrics.CounterKind, Help: "Bytes of whole IP packets.", Labels: []string{"service", "server", "direction"}},
+	{Name: "evenkeel_lvs_connections", Kind: metrics.GaugeKind, Help: "Connections that are remembered.", Labels: []string{"service", "server", "state"}},
+	{Name: "evenkeel_lvs_flows", Kind: metrics.GaugeKind, Help: "Entries of the connection table."},
+	{Name: "evenkeel_lvs_dropped_total", Kind: metrics.CounterKind, Help: "Packets of services that were not forwarded, by reason.", Labels: []string{"reason"}},
+	{Name: "evenkeel_lvs_in_sync", Kind: metrics.GaugeKind, Help: "1 while the data plane does what is wanted."},
+}
+
+func emitForwarding(v *director.View, emit metrics.Emit) {
+	if len(v.Virtual) == 0 && len(v.ByHand) == 0 {
+		return
+	}
+	for i := range v.Virtual {
+		x := &v.Virtual[i]
+		emit("evenkeel_lvs_quorum", truth(x.Quorum), x.Name)
+		emit("evenkeel_lvs_sorry", truth(x.Sorry), x.Name)
+		emitServers(x.Name, x.Servers, emit)
+	}
+	for i := range v.ByHand {
+		emitServers(v.ByHand[i].Name, v.ByHand[i].Servers, emit)
+	}
+	emit("evenkeel_lvs_flows", float64(v.Flows))
+	for reason, n := range v.Drops {
+		emit("evenkeel_lvs_dropped_total", float64(n), reason)
+	}
+	emit("evenkeel_lvs_in_sync", truth(v.Trouble == ""))
+}
+
+func emitServers(service string, list []director.ServerView, emit metrics.Emit) {
+	for i := range list {
+		r := &list[i]
+		emit("evenkeel_lvs_server_up", truth(r.Up), service, r.Name)
+		if !r.In {
+			continue
+		}
+		emit("evenkeel_lvs_server_weight", float64(r.Weight), service, r.Name)
+		emit("evenkeel_lvs_connections_total", float64(r.Total.Connections), service, r.Name)
+		emit("evenkeel_lvs_packets_total", float64(r.Total.PacketsIn), service, r.Name, "in")
+		emit("evenkeel_lvs_packets_total", float64(r.Total.PacketsOut), service, r.Name, "out")
+		emit("evenkeel_lvs_bytes_total", float64(r.Total.BytesIn), service, r.Name, "in")
+		emit("evenkeel_lvs_bytes_total", float64(r.Total.BytesOut), service, r.Name, "out")
+		emit("evenkeel_lvs_connections", float64(r.Active), service, r.Name, "active")
+		emit("evenkeel_lvs_connections", float64(r.Inactive), service, r.Name, "inactive")
+	}
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
