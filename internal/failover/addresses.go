@@ -154,8 +154,8 @@ const restorePause = 50 * time.Millisecond
 func (p *plane) stolen(c *netconf.Change) {
 	i := p.ownerOf(c.Owner)
 	if i == nil || !i.holds || !i.set {
-		if c.Owner == staticOwner {
-			p.staticBad = true
+		if isStatic(c.Owner) {
+			p.statics.bad = true
 		}
 		return
 	}
@@ -164,12 +164,21 @@ func (p *plane) stolen(c *netconf.Change) {
 	p.restoreAt = min(p.restoreAt, max(p.now, i.restore+restorePause))
 }
 
+// routeRemoved is told that a route or rule with our mark has gone. Whose it was
+// is not said, and it may be one that was removed in order: those that are to be
+// there are set again.
+func (p *plane) routeRemoved() {
+	p.statics.bad = true
+	for _, i := range p.instances {
+		if i.holds && i.set && !i.pending && len(i.setup.hosts.Routes)+len(i.setup.hosts.Rules) > 0 {
+			i.robbed = true
+			p.restoreAt = min(p.restoreAt, max(p.now, i.restore+restorePause))
+		}
+	}
+}
+
 // restoreDue puts back what was taken away.
 func (p *plane) restoreDue() {
-	if p.staticBad {
-		p.staticBad = false
-		p.setStatic()
-	}
 	if p.now < p.restoreAt {
 		return
 	}
@@ -188,26 +197,13 @@ func (p *plane) restoreDue() {
 	}
 }
 
-// staticOwner is the owner of what is on the host whoever is master.
-const staticOwner = "static"
-
-// setStatic puts the static addresses, routes and rules on the host.
-func (p *plane) setStatic() {
-	if _, err := p.host.SetAll([]netconf.Want{{Owner: staticOwner, Config: p.plan.static}}); err != nil {
-		p.complain(nil, "static", err.Error())
-	}
-}
-
-// wantLinks makes the interface with the virtual MAC and the settings, which are
+// wantLinks makes the interfaces with a virtual MAC and the settings, which are
 // there as long as the instance is, whoever is master.
 func (p *plane) wantLinks(i *instance) {
-	want := netconf.Want{Owner: i.linkOwner(), Config: netconf.Config{Sysctls: i.setup.sysctls}}
-	if i.setup.link != nil {
-		want.Config.Links = []netconf.Link{*i.setup.link}
-	} else if len(i.setup.sysctls) == 0 {
+	if !i.setup.hasLinks() {
 		return
 	}
-	if _, err := p.host.SetAll([]netconf.Want{want}); err != nil {
+	if _, err := p.host.SetAll([]netconf.Want{{Owner: i.linkOwner(), Config: i.setup.linkConfig()}}); err != nil {
 		p.complain(i, "link", err.Error())
 	}
 }

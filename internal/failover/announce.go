@@ -13,7 +13,7 @@ import (
 type announcer struct {
 	batch []netconf.Frame // leave at the end of the round
 	paced []paced
-	next  map[int]time.Duration // by interface: when the next paced frame may leave
+	next  map[paceKey]time.Duration // when the next paced frame may leave
 	bytes []byte
 }
 
@@ -21,6 +21,7 @@ type announcer struct {
 type paced struct {
 	frame netconf.Frame
 	pause time.Duration
+	key   paceKey
 	owner *instance
 }
 
@@ -28,7 +29,7 @@ type paced struct {
 func (a *announcer) at() time.Duration {
 	next := loop.Never
 	for n := range a.paced {
-		next = min(next, a.next[a.paced[n].frame.Index])
+		next = min(next, a.next[a.paced[n].key])
 	}
 	return next
 }
@@ -36,20 +37,28 @@ func (a *announcer) at() time.Duration {
 // announceAddresses tells the neighbours where an instance's addresses are,
 // repeat times each.
 func (p *plane) announceAddresses(i *instance, repeat int) {
+	p.announceOn(i, repeat, func(string) bool { return true })
+	if i.setup.model.GARPExtra > 0 {
+		p.extraAt = p.now // it counts from here
+	}
+}
+
+// announceOn does so for the devices that are wanted.
+func (p *plane) announceOn(i *instance, repeat int, wanted func(device string) bool) {
 	snapshot := p.host.Links()
 	routers := map[string]bool{}
 	for n := range i.setup.hosts.Addresses {
 		a := &i.setup.hosts.Addresses[n]
 		link := snapshot.ByName(a.Device)
-		if link == nil || !link.Up || link.MAC == [6]byte{} {
+		if link == nil || !link.Up || link.MAC == [6]byte{} || !wanted(a.Device) {
 			continue
 		}
-		pause := i.setup.model.GARPInterval
+		family := 4
 		var m neighbor.Message
 		if addr := a.Prefix.Addr(); addr.Is4() {
 			m = neighbor.GratuitousRequest(link.MAC, addr)
 		} else {
-			pause = i.setup.model.NAInterval
+			family = 6
 			router, known := routers[a.Device]
 			if !known {
 				router = p.host.Forwarding(6, a.Device)
@@ -57,11 +66,12 @@ func (p *plane) announceAddresses(i *instance, repeat int) {
 			}
 			m = neighbor.Unsolicited(link.MAC, addr, router)
 		}
+		pause, key := p.garpPause(i, a.Device, family)
 		frame := netconf.Frame{Index: link.Index, Bytes: neighbor.Append(make([]byte, 0, neighbor.MaxFrame), &m)}
 		i.announced += uint64(repeat)
 		for range repeat {
 			if pause > 0 {
-				p.announce.paced = append(p.announce.paced, paced{frame: frame, pause: pause, owner: i})
+				p.announce.paced = append(p.announce.paced, paced{frame: frame, pause: pause, key: key, owner: i})
 			} else {
 				p.announce.batch = append(p.announce.batch, frame)
 			}
@@ -75,12 +85,12 @@ func (p *plane) announceDue() {
 	kept := a.paced[:0]
 	for n := range a.paced {
 		x := &a.paced[n]
-		switch at := a.next[x.frame.Index]; {
+		switch at := a.next[x.key]; {
 		case !x.owner.holds: // not ours any more
 		case at > p.now:
 			kept = append(kept, *x)
 		default:
-			a.next[x.frame.Index] = p.now + x.pause
+			a.next[x.key] = p.now + x.pause
 			a.batch = append(a.batch, x.frame)
 		}
 	}

@@ -73,6 +73,9 @@ func vmacLink(m *model.VRRPInstance, prefix string) *netconf.Link {
 		}
 	case m.IPVLAN:
 		l.Kind = netconf.IPvlan
+		if l.Mode = m.IPVLANMode; l.Mode == "" {
+			l.Mode = "bridge"
+		}
 		if m.IPVLANName != "" {
 			l.Name = m.IPVLANName
 		}
@@ -88,13 +91,16 @@ func parseMAC(s string) (mac [6]byte, ok bool) {
 }
 
 // hostConfig is what a master has on the host, with the lifetimes left out.
-// device is where addresses go that name none, or the instance's interface.
-func hostConfig(m *model.VRRPInstance, device string) netconf.Config {
+// device is where addresses go that name none, or the instance's interface;
+// more are interfaces of single addresses.
+func hostConfig(m *model.VRRPInstance, device string, more []netconf.Link) netconf.Config {
 	var c netconf.Config
 	for _, list := range [][]*model.IPAddress{m.Addresses, m.AddressesExcluded} {
 		for _, a := range list {
 			x := address(a)
-			if x.Device == "" || x.Device == m.Interface {
+			if own := addressLink(m, a, more); own != nil {
+				x.Device = own.Name
+			} else if x.Device == "" || x.Device == m.Interface {
 				x.Device = device
 			}
 			c.Addresses = append(c.Addresses, x)
@@ -108,25 +114,6 @@ func hostConfig(m *model.VRRPInstance, device string) netconf.Config {
 		c.Routes = append(c.Routes, x)
 	}
 	for _, r := range m.Rules {
-		c.Rules = append(c.Rules, rule(r))
-	}
-	return c
-}
-
-// staticConfig is what is on the host whoever is master.
-func staticConfig(f *model.Failover) netconf.Config {
-	var c netconf.Config
-	for _, a := range f.StaticAddresses {
-		x := address(a)
-		if x.Device == "" {
-			x.Device = f.DefaultInterface
-		}
-		c.Addresses = append(c.Addresses, x)
-	}
-	for _, r := range f.StaticRoutes {
-		c.Routes = append(c.Routes, route(r))
-	}
-	for _, r := range f.StaticRules {
 		c.Rules = append(c.Rules, rule(r))
 	}
 	return c

@@ -66,7 +66,7 @@ func (p *plane) retrackInterfaces(snapshot *netconf.Snapshot) {
 		for n := range i.setup.tracked {
 			if t := &i.setup.tracked[n]; t.kind == trackInterface {
 				l := snapshot.ByName(t.name)
-				p.set(trackInterface, t.name, status{known: true, up: l != nil && l.Up && l.Running})
+				p.set(trackInterface, t.name, status{known: true, up: p.counts(t.name, l != nil && l.Up && l.Running)})
 			}
 		}
 	}

@@ -190,3 +190,25 @@ func (p *plane) postBFD(c bfd.Change) {
 	p.events.Post(alert.Event{Kind: "bfd", Severity: s, Plane: "bfd", Name: c.Name, At: p.wall(),
 		Text: fmt.Sprintf("BFD session %s is %v, was %v: %s", c.Name, c.To, c.From, c.Why)})
 }
+
+// repeatStates writes the states of all instances and groups to the FIFOs after
+// a reload (fifo_write_vrrp_states_on_reload), for readers that were started
+// anew. Scripts do not hear of it.
+func (p *plane) repeatStates() {
+	if !p.plan.model.StatesOnReload {
+		return
+	}
+	tell := func(object, name, state string, priority uint8) {
+		if state == "" {
+			return
+		}
+		p.events.Post(alert.Event{Kind: "reload", Severity: alert.Debug, Plane: "vrrp", Name: name, At: p.wall(), Text: name + " is " + state,
+			Notify: &alert.Notify{Object: object, Name: name, State: state, Priority: int(priority)}})
+	}
+	for _, i := range p.instances {
+		tell("INSTANCE", i.name(), notifyState[i.machine.State()], i.machine.Info().Effective)
+	}
+	for _, g := range p.groups {
+		tell("GROUP", g.setup.model.Name, notifyState[g.state], 0)
+	}
+}

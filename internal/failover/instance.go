@@ -44,6 +44,7 @@ type instance struct {
 	pending bool // holds and set differ, or the configuration does
 	late    []lateAdvert
 	restore time.Duration // when an address was put back last
+	extraAt time.Duration // when garp_extra_if wants its frames; 0: not set
 
 	lastSent    time.Duration
 	lastAdvert  uint8 // priority of it
@@ -56,6 +57,7 @@ type instance struct {
 	wallSince   time.Time
 	doomed      bool // not in the configuration any more
 	robbed      bool // somebody removed an address
+	bouncing    bool // its interface is down, which does not count yet
 }
 
 // lateAdvert is an advertisement that waits until the addresses are there.
@@ -83,6 +85,7 @@ const (
 	faultOperator
 	faultSocket
 	faultKeeper
+	faultStatic
 	faultKinds
 )
 

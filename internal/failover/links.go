@@ -25,6 +25,11 @@ func (p *plane) changed(changes []netconf.Change) {
 			continue
 		case netconf.LinkChanged:
 			p.reannounce(c.Index)
+		case netconf.LinkNew, netconf.LinkUp, netconf.LinkRunning, netconf.LinkRenamed:
+			p.statics.bad = true // the kernel took routes away with the link
+		case netconf.RouteRemoved:
+			p.routeRemoved()
+			continue
 		case netconf.LinkGone:
 			// Its memberships have gone with it.
 			for _, m := range p.packets.Memberships() {
@@ -48,6 +53,7 @@ func (p *plane) relink() {
 	p.join()
 	p.demux.build(p.instances, p.leaving)
 	p.retrackInterfaces(snapshot)
+	p.judgeStatics(snapshot)
 	p.tellAddresses(snapshot)
 	p.willBad, p.stateBad = true, true
 }
@@ -57,6 +63,16 @@ func (p *plane) findLinks(i *instance, snapshot *netconf.Snapshot) {
 	m := i.setup.model
 	base := snapshot.ByName(m.Interface)
 	leave := base
+	if m.Interface == "" && m.VRF != "" {
+		// A packet of the VRF's device is routed by the VRF's table.
+		leave = snapshot.ByName(m.VRF)
+	}
+	for n := range i.setup.more {
+		if l := &i.setup.more[n]; snapshot.ByName(l.Name) == nil && snapshot.ByName(l.Base) != nil {
+			p.wantLinks(i)
+			break
+		}
+	}
 	if l := i.setup.link; l != nil {
 		if leave = snapshot.ByName(l.Name); leave == nil && base != nil && base.Up {
 			p.wantLinks(i) // it was taken away, or its base is back
@@ -73,7 +89,10 @@ func (p *plane) findLinks(i *instance, snapshot *netconf.Snapshot) {
 	if m.VMACXmitBase {
 		i.leave = i.base
 	}
-	p.setFault(i, faultLink, linkFault(i, base, leave))
+	p.setFault(i, faultLink, p.linkFault(i, base, leave))
+	if i.bouncing {
+		return // it goes on with the source that it had
+	}
 	source := p.findSource(i, snapshot, base)
 	if !source.IsValid() {
 		if i.faults[faultLink].text == "" {
@@ -92,9 +111,20 @@ func (p *plane) findLinks(i *instance, snapshot *netconf.Snapshot) {
 }
 
 // linkFault says what is wrong with an instance's interfaces.
-func linkFault(i *instance, base, leave *netconf.LinkState) fault {
+func (p *plane) linkFault(i *instance, base, leave *netconf.LinkState) fault {
 	m := i.setup.model
+	up := base != nil && base.Up && base.Running
+	i.bouncing = false
+	if m.Interface != "" && p.counts(m.Interface, up) != up {
+		i.bouncing = !up
+		if up {
+			return fault{text: "interface " + m.Interface + " has not been up for long enough", linkDown: true}
+		}
+		return fault{}
+	}
 	switch {
+	case m.Interface == "" && m.VRF != "" && leave == nil:
+		return fault{text: "vrf " + m.VRF + " does not exist", linkDown: true}
 	case m.UnicastFaultNoPeer && len(m.UnicastPeers) == 0:
 		return fault{text: "there is no unicast_peer"}
 	case m.Interface == "" || m.DontTrackPrimary && base != nil:
@@ -117,6 +147,9 @@ func (p *plane) findSource(i *instance, snapshot *netconf.Snapshot, base *netcon
 	own := m.MulticastSource
 	if len(i.setup.config.Peers) > 0 && m.UnicastSource.IsValid() {
 		own = m.UnicastSource
+	}
+	if m.IPVLAN && m.IPVLANAddr.IsValid() && !own.IsValid() {
+		return m.IPVLANAddr.Addr()
 	}
 	if own.IsValid() {
 		if m.TrackSrcIP {

@@ -22,7 +22,8 @@ type plan struct {
 	routerID  string
 	instances []*setup
 	groups    []*groupSetup
-	static    netconf.Config
+	statics   []staticSet
+	garp      map[string]garpPace // by interface
 	track     track.Config
 	bfd       []bfd.Config
 	alert     alert.Config
@@ -41,6 +42,8 @@ type setup struct {
 	// included, with the weights that count here.
 	tracked []tracker
 	link    *netconf.Link // virtual MAC; nil: none
+	// more are interfaces with a virtual MAC for single addresses (use_vmac_addr).
+	more    []netconf.Link
 	sysctls []netconf.Sysctl
 	hosts   netconf.Config // addresses, routes and rules of a master, without lifetime
 	lease   time.Duration  // lifetime of addresses
@@ -119,7 +122,10 @@ func prepare(c *model.Config, o *Options) (*plan, model.Diagnostics) {
 			}
 		}
 	}
-	p.static = staticConfig(p.model)
+	p.statics = staticSets(p.model)
+	p.garp = garpPaces(p.model.GARPGroups)
+	checkFirewall(p.model, &d)
+	checkHostScripts(p.model, &d)
 	p.track = trackConfig(p.model, &d)
 	p.bfd = bfd.FromModel(p.model.BFD)
 	p.alert = alertConfig(p.model, p.routerID, o, &d)
@@ -187,8 +193,8 @@ func (p *plan) prepareInstance(m *model.VRRPInstance, g *groupSetup, known thing
 	if m.PromoteSecondaries && m.Family == 4 {
 		s.sysctls = append(s.sysctls, netconf.Sysctl{Name: "net/ipv4/conf/" + m.Interface + "/promote_secondaries", Value: "1"})
 	}
-	warnMissing(m, d)
-	s.hosts = hostConfig(m, s.device())
+	s.more = addressLinks(m, p.model, s.device())
+	s.hosts = hostConfig(m, s.device(), s.more)
 	if !p.keep {
 		s.lease = leaseFor(vrrp.New(s.config).DownInterval())
 	}
@@ -279,25 +285,4 @@ func nearest(name string, known map[string]tracker) string {
 		}
 	}
 	return ""
-}
-
-// warnMissing names what an instance asks for and does not get.
-func warnMissing(m *model.VRRPInstance, d *model.Diagnostics) {
-	perAddress := m.VMACPerAddress
-	for _, a := range m.Addresses {
-		perAddress = perAddress || a.UseVMAC
-	}
-	for _, x := range []struct {
-		missing bool
-		text    string
-	}{
-		{perAddress, "a virtual MAC for single addresses (use_vmac_addr): they are on the instance's interface"},
-		{m.VRF != "", "vrf: put the interface itself into it"},
-		{m.GARPExtra > 0, "garp_extra_if"},
-		{!m.Accept && m.Version == 3 && m.Priority != wire.PriorityOwner && m.Strict, "no_accept: the addresses answer, as with accept"},
-	} {
-		if x.missing {
-			d.Warnf(m.Pos, "vrrp_instance %s: not there yet: %s", m.Name, x.text)
-		}
-	}
 }

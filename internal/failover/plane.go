@@ -97,7 +97,8 @@ type plane struct {
 	instances []*instance
 	leaving   []*instance // were removed from the configuration, and are not done yet
 	groups    []*group
-	static    netconf.Config
+	statics   statics
+	settlings map[string]*settling // by interface
 	byName    map[string]*instance
 	heap      deadlines
 	demux     demux
@@ -111,7 +112,7 @@ type plane struct {
 	announce  announcer
 	renewAt   time.Duration
 	restoreAt time.Duration
-	staticBad bool
+	extraAt   time.Duration       // when garp_extra_if is due for somebody
 	expected  time.Duration       // when this process wanted to run again
 	asleep    time.Duration       // CLOCK_BOOTTIME less CLOCK_MONOTONIC
 	stopping  func()              // called when the last instance has left
@@ -151,7 +152,8 @@ type lateness struct {
 func newPlane(w world, a about) *plane {
 	a.started = w.wall()
 	p := &plane{world: w, about: a, plan: &plan{}, byName: map[string]*instance{}, expected: loop.Never, renewAt: loop.Never, restoreAt: loop.Never,
-		proxyAt: loop.Never, tracked: map[trackKind]map[string]status{}, announce: announcer{next: map[int]time.Duration{}}}
+		proxyAt: loop.Never, tracked: map[trackKind]map[string]status{}, announce: announcer{next: map[paceKey]time.Duration{}},
+		settlings: map[string]*settling{}, statics: statics{at: loop.Never}, extraAt: loop.Never}
 	p.failed = p.sendFailed
 	p.asleep = w.boottime() - w.clock()
 	return p
@@ -219,11 +221,13 @@ func (p *plane) Round(now time.Duration) time.Duration {
 	p.trust()
 	p.timers()
 	p.proxyTimer()
-	if p.linksBad {
+	if p.linksBad || p.now >= p.settleAt() {
 		p.relink()
 	}
+	p.staticsDue()
 	p.restoreDue()
 	p.settle()
+	p.extraDue()
 	p.announceDue()
 	p.renewDue()
 	p.writeLease()
@@ -272,7 +276,7 @@ func (p *plane) timers() {
 
 // deadline is when something is due next.
 func (p *plane) deadline() time.Duration {
-	next := min(p.renewAt, p.proxyAt, p.restoreAt, p.announce.at())
+	next := min(p.renewAt, p.proxyAt, p.restoreAt, p.announce.at(), p.settleAt(), p.statics.at, p.extraAt)
 	if i := p.heap.first(); i != nil {
 		next = min(next, i.due)
 	}

@@ -16,10 +16,7 @@ func (p *plane) load(next *plan, from *saved) {
 	p.plan = next
 	p.ungroup(next)
 	fresh, kept := p.sort(next)
-	if !reflect.DeepEqual(p.static, next.static) {
-		p.static = next.static
-		p.setStatic()
-	}
+	p.loadStatics(next.statics)
 	for _, i := range fresh {
 		p.wantLinks(i)
 	}
@@ -101,9 +98,9 @@ func (p *plane) reconfigure(i *instance, s *setup) {
 		p.step(i, vrrp.Reconfigure{Config: c})
 		p.willBad = true
 	}
-	if !reflect.DeepEqual(was.sysctls, s.sysctls) {
+	if !reflect.DeepEqual(was.linkConfig(), s.linkConfig()) {
 		p.wantLinks(i)
-		if i.setup.link == nil && len(s.sysctls) == 0 {
+		if !s.hasLinks() {
 			if err := p.host.Remove(i.linkOwner()); err != nil {
 				p.complain(i, "link", err.Error())
 			}
@@ -271,7 +268,7 @@ func (p *plane) bury() {
 			continue
 		}
 		p.heap.set(i, loop.Never)
-		if i.setup.link != nil || len(i.setup.sysctls) > 0 {
+		if i.setup.hasLinks() {
 			if err := p.host.Remove(i.linkOwner()); err != nil {
 				p.complain(i, "link", err.Error())
 			}
@@ -293,8 +290,8 @@ func (p *plane) finishStopping() {
 	}
 	done := p.stopping
 	p.stopping = nil
-	if err := p.host.Remove(staticOwner); err != nil {
-		p.complain(nil, "static", err.Error())
+	for n := range p.statics.sets {
+		p.dropStatics(p.statics.sets[n].owner())
 	}
 	p.willBad, p.stateBad = true, true
 	p.writeLease()

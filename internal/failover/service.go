@@ -67,6 +67,7 @@ type Service struct {
 	runner  *bfd.Runner
 	once    sync.Once // of the end
 	watched watched
+	wall    firewall // that is on the host
 }
 
 // New makes a service that does nothing yet.
@@ -89,8 +90,10 @@ func (s *Service) Configure(c *model.Config) model.Diagnostics {
 			d.Errorf(i.model.Pos, "%v", err)
 		}
 	}
-	if err := netconf.Check(staticOwner, p.static, nil); err != nil {
-		d.Errorf(p.model.Pos, "%v", err)
+	for n := range p.statics {
+		if err := netconf.Check(staticOwner, p.statics[n].config, nil); err != nil {
+			d.Errorf(p.model.Pos, "%v", err)
+		}
 	}
 	if !d.HasErrors() {
 		s.prepared = p
@@ -106,12 +109,15 @@ func (s *Service) Start(p *lease.Page, state []byte) error {
 		return errors.New("nothing was configured")
 	}
 	s.page = p
+	if err := s.hub.Set(s.prepared.alert); err != nil {
+		fmt.Fprintf(s.options.Stderr, "failover: %v\n", err)
+	}
+	if len(state) == 0 { // otherwise this process replaces another one
+		s.hostScript("startup_script", s.prepared.model.Startup, s.prepared.model.StartupTimeout)
+	}
 	if err := s.open(); err != nil {
 		s.shut()
 		return fmt.Errorf("failover: %w", err)
-	}
-	if err := s.hub.Set(s.prepared.alert); err != nil {
-		fmt.Fprintf(s.options.Stderr, "failover: %v\n", err)
 	}
 	var from *saved
 	if len(state) > 0 {
@@ -122,6 +128,10 @@ func (s *Service) Start(p *lease.Page, state []byte) error {
 	}
 	s.running = true
 	go s.run()
+	if from != nil {
+		s.wall = left(s.prepared.model)
+	}
+	s.protect()
 	s.do(func() { s.plane.load(s.prepared, from) })
 	s.follow()
 	s.collect()
@@ -275,8 +285,23 @@ func (s *Service) Apply() {
 	if err := s.hub.Set(next.alert); err != nil {
 		s.say("alert", err)
 	}
-	s.do(func() { s.plane.load(next, nil) })
+	s.protect()
+	s.do(func() {
+		s.plane.load(next, nil)
+		s.plane.repeatStates()
+	})
 	s.follow()
+}
+
+// protect makes the firewall the one that was prepared, before addresses come
+// that need it.
+func (s *Service) protect() {
+	next := newFirewall(s.prepared.model)
+	if err := s.wall.change(next); err != nil {
+		s.say("nftables", err)
+		return
+	}
+	s.wall = next
 }
 
 // do runs f in the loop and waits for it; false: the loop is over.
@@ -298,7 +323,14 @@ func (s *Service) do(f func()) bool {
 // taken over or would have. Otherwise addresses are removed at once.
 func (s *Service) Stop(graceful bool, done func()) {
 	finish := func() {
+		ran := s.running
 		s.close()
+		if ran {
+			if err := s.wall.change(firewall{}); err != nil {
+				fmt.Fprintf(s.options.Stderr, "failover: %v\n", err)
+			}
+			s.hostScript("shutdown_script", s.prepared.model.Shutdown, s.prepared.model.ShutdownTimeout)
+		}
 		if done != nil {
 			done()
 		}

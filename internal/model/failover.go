@@ -51,6 +51,8 @@ type Failover struct {
 	NoSwap            bool          // vrrp_no_swap
 	Nice              *int          // vrrp_priority
 
+	Firewall Firewall // for addresses without accept mode
+
 	GARPGroups         []*GARPGroup
 	LinkbeatInterfaces []LinkbeatInterface
 	InterfaceDelays    []InterfaceDelay
@@ -95,6 +97,14 @@ type InterfaceDelay struct {
 	Pos      Pos
 	Name     string
 	Down, Up time.Duration
+}
+
+// Firewall is how packets to addresses without accept mode are dropped
+// (nftables …).
+type Firewall struct {
+	Table    string // "": the program's own name
+	Priority *int   // nil: -1
+	Counters bool
 }
 
 // Credential is a user and a group by name; Group may be empty.

@@ -98,7 +98,8 @@ type Link struct {
 	Name string
 	Base string
 	Kind string // Macvlan or IPvlan
-	// Mode is private, vepa, bridge or passthru; for ipvlan l2, l3 or l3s.
+	// Mode is private, vepa, bridge or passthru; for ipvlan l2, l3 or l3s, or
+	// l2 with bridge, private or vepa.
 	// "": private; l2.
 	Mode string
 	// MAC of a macvlan. See VirtualRouterMAC.

@@ -271,3 +271,23 @@ func TestMarkOnOldKernels(t *testing.T) {
 		t.Errorf("%+v", changes)
 	}
 }
+
+// TestIPvlanModes: what the kernel is told of each, in the words of its header:
+// L2 is 0; the flags private 1 and vepa 2.
+func TestIPvlanModes(t *testing.T) {
+	for mode, want := range map[string][2]uint16{"": {0, 0}, "bridge": {0, 0}, "private": {0, 1}, "vepa": {0, 2}, "l3": {1, 0}, "l3s": {2, 0}} {
+		k := linkKinds[IPvlan]
+		m := newMessage(unix.RTM_NEWLINK, nil)
+		k.data(&m, k.modes[mode])
+		var got [2]uint16
+		for kind, value := range attributes(m.done()[unix.NLMSG_HDRLEN:]) {
+			got[kind-unix.IFLA_IPVLAN_MODE] = native.Uint16(value)
+		}
+		if got != want {
+			t.Errorf("mode %q: %v, not %v", mode, got, want)
+		}
+	}
+	if err := (&Link{Name: "a", Base: "b", Kind: IPvlan, Family: 4, Mode: "passthru"}).check(); err == nil {
+		t.Error("a mode that ipvlan does not have")
+	}
+}

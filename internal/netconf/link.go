@@ -29,10 +29,22 @@ var linkKinds = map[string]linkKind{
 		data:  func(m *message, mode uint32) { m.uint32(unix.IFLA_MACVLAN_MODE, mode) },
 	},
 	IPvlan: {
-		modes: map[string]uint32{"": 0, "l2": 0, "l3": 1, "l3s": 2},
-		data:  func(m *message, mode uint32) { m.attr(unix.IFLA_IPVLAN_MODE, native.AppendUint16(nil, uint16(mode))) },
+		// The mode in the low half, flags of L2 in the high one.
+		modes: map[string]uint32{"": 0, "l2": 0, "l3": 1, "l3s": 2, "bridge": 0, "private": ipvlanPrivate << 16, "vepa": ipvlanVEPA << 16},
+		data: func(m *message, mode uint32) {
+			m.attr(unix.IFLA_IPVLAN_MODE, native.AppendUint16(nil, uint16(mode)))
+			if flags := uint16(mode >> 16); flags != 0 {
+				m.attr(unix.IFLA_IPVLAN_FLAGS, native.AppendUint16(nil, flags))
+			}
+		},
 	},
 }
+
+// IPVLAN_F_PRIVATE and IPVLAN_F_VEPA.
+const (
+	ipvlanPrivate = 1
+	ipvlanVEPA    = 2
+)
 
 // String is the link in ip-link's words.
 func (l Link) String() string {

@@ -12,7 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// monitor follows the kernel's notifications of links and addresses.
+// monitor follows the kernel's notifications of links and addresses, and of
+// routes and rules of ours that go.
 type monitor struct {
 	fd       int
 	receive  []byte
@@ -29,8 +30,12 @@ func openMonitor(renewals uint32) (*monitor, error) {
 		return nil, os.NewSyscallError("netlink socket", err)
 	}
 	growReceive(fd, 4<<20)
-	groups := uint32(1<<(unix.RTNLGRP_LINK-1) | 1<<(unix.RTNLGRP_IPV4_IFADDR-1) | 1<<(unix.RTNLGRP_IPV6_IFADDR-1))
-	err = withoutPort(fd, renewals)
+	groups := uint32(0)
+	for _, g := range []int{unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR,
+		unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE} {
+		groups |= 1 << (g - 1)
+	}
+	err = onlyWanted(fd, renewals)
 	if err == nil {
 		err = os.NewSyscallError("netlink bind", unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups}))
 	}
@@ -45,15 +50,33 @@ func emptySnapshot() Snapshot {
 	return Snapshot{byIndex: map[int]*LinkState{}, byName: map[string]*LinkState{}}
 }
 
-// withoutPort has the kernel drop notifications whose nlmsg_pid is port. The
-// filter loads in network order what the kernel wrote in the host's.
-func withoutPort(fd int, port uint32) error {
-	asLoaded := binary.BigEndian.Uint32(native.AppendUint32(nil, port))
+// onlyWanted has the kernel drop notifications whose nlmsg_pid is port, and of
+// routes and rules all but the removal of those with our Mark: a router may have
+// a million others. The filter loads in network order what the kernel wrote in
+// the host's.
+func onlyWanted(fd int, port uint32) error {
+	portAsLoaded := binary.BigEndian.Uint32(native.AppendUint32(nil, port))
+	kind := func(k uint16) uint32 { return uint32(binary.BigEndian.Uint16(native.AppendUint16(nil, k))) }
+	const (
+		load     = unix.BPF_LD | unix.BPF_ABS
+		same     = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
+		end      = unix.BPF_RET | unix.BPF_K
+		everyone = ^uint32(0)
+		// Of struct rtmsg, behind the header of the message.
+		routeProtocol = unix.NLMSG_HDRLEN + 5
+	)
 	filter := []unix.SockFilter{
-		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 12},
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: asLoaded},
-		{Code: unix.BPF_RET | unix.BPF_K, K: 0},
-		{Code: unix.BPF_RET | unix.BPF_K, K: ^uint32(0)},
+		{Code: load | unix.BPF_W, K: 12}, // nlmsg_pid
+		{Code: same, Jf: 1, K: portAsLoaded},
+		{Code: end, K: 0},
+		{Code: load | unix.BPF_H, K: 4}, // nlmsg_type
+		{Code: same, Jt: 4, K: kind(unix.RTM_NEWROUTE)},
+		{Code: same, Jt: 3, K: kind(unix.RTM_NEWRULE)},
+		{Code: same, Jf: 3, K: kind(unix.RTM_DELROUTE)},
+		{Code: load | unix.BPF_B, K: routeProtocol},
+		{Code: same, Jt: 1, K: Mark},
+		{Code: end, K: 0},
+		{Code: end, K: everyone},
 	}
 	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
 	return os.NewSyscallError("netlink filter", unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &program))
@@ -151,8 +174,29 @@ func (m *monitor) apply(datagram []byte) {
 			if index, a, ok := parseAddress(body); ok {
 				m.unaddress(index, a)
 			}
+		case unix.RTM_DELROUTE:
+			if len(body) >= unix.SizeofRtMsg && body[5] == Mark {
+				m.changes = append(m.changes, Change{Kind: RouteRemoved})
+			}
+		case unix.RTM_DELRULE:
+			if ourRule(body) {
+				m.changes = append(m.changes, Change{Kind: RouteRemoved})
+			}
 		}
 	}
+}
+
+// ourRule says whether a rule has our Mark.
+func ourRule(body []byte) bool {
+	if len(body) < unix.SizeofRtMsg { // struct fib_rule_hdr is as long
+		return false
+	}
+	for kind, value := range attributes(body[unix.SizeofRtMsg:]) {
+		if kind == unix.FRA_PROTOCOL {
+			return len(value) > 0 && value[0] == Mark
+		}
+	}
+	return false
 }
 
 func (m *monitor) change(kind ChangeKind, l *LinkState) *Change {

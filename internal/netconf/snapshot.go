@@ -108,6 +108,7 @@ const (
 	AddressAdded              // or usable now, after duplicate address detection
 	AddressRemoved            //
 	AddressChanged            // flags such as deprecated; not a mere renewal
+	RouteRemoved              // or a rule: one with our Mark, by whomever; nothing else is said
 )
 
 // Change is one difference between two readings of the host.

@@ -99,6 +99,7 @@ func (p *parser) addGARPInterface(n *node, i int) {
 }
 
 func readLinkbeatInterfaces(p *parser, n *node) {
+	p.once("linkbeat", n.pos(0), linkbeatCure, "nothing is polled: linkbeat_interfaces has no effect here")
 	for _, line := range n.body {
 		if !p.value(line) {
 			continue

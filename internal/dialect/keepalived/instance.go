@@ -437,7 +437,7 @@ func readDebug(p *parser, n *node) {
 }
 
 func readLinkbeat(p *parser, n *node) {
-	p.warnf(n.pos(0), "write linkbeat_interfaces { "+p.instance.Interface+" } at the outermost level", "linkbeat_use_polling in an instance is deprecated")
+	p.warnf(n.pos(0), "take it out: "+linkbeatCure, "linkbeat_use_polling in an instance is deprecated: nothing is polled")
 	p.instance.LinkbeatPolling = true
 }
 

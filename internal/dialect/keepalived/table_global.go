@@ -93,6 +93,9 @@ func globalProcessKeywords() []keyword {
 		{Name: "startup_script_timeout", Args: "1-1000", In: placeGlobal, Help: "seconds for it (10)", Parse: scriptTimeout(func(f *F) *time.Duration { return &f.StartupTimeout })},
 		{Name: "shutdown_script", Args: "COMMAND" + user, In: placeGlobal, Help: "run after everything else", Parse: readHostScript(func(f *F) **model.Command { return &f.Shutdown })},
 		{Name: "shutdown_script_timeout", Args: "1-1000", In: placeGlobal, Help: "seconds for it (10)", Parse: scriptTimeout(func(f *F) *time.Duration { return &f.ShutdownTimeout })},
+		{Name: "nftables", Args: "[TABLE]", In: placeGlobal, Help: "the table of the rules for no_accept (evenkeel)", Parse: readTable},
+		{Name: "nftables_priority", Args: "-65535-65535", In: placeGlobal, Help: "the place of its chain (-1)", Parse: countedP(-65535, 65535, failover(func(f *F) **int { return &f.Firewall.Priority }))},
+		{Name: "nftables_counters", In: placeGlobal, Help: "the rules count", Parse: set(failover(func(f *F) *bool { return &f.Firewall.Counters }))},
 		{Name: "vrrp_rt_priority", Args: "1-99", In: placeGlobal, Help: "real-time priority", Parse: counted(1, 99, failover(func(f *F) *int { return &f.RTPriority }))},
 		{Name: "vrrp_rlimit_rttime", Args: "MICROSECONDS", In: placeGlobal, Help: "processor time without a pause", Parse: func(p *parser, n *node) {
 			if v, ok := p.number(n, 1, 1, math.MaxInt32, "the line is not used"); ok {
@@ -130,6 +133,21 @@ func scriptTimeout(at func(f *model.Failover) *time.Duration) func(*parser, *nod
 	}
 }
 
+// linkbeatCure is why nothing is polled.
+const linkbeatCure = "the kernel tells of each change of a link's carrier at once"
+
+// readTable reads nftables [TABLE]: the table of the rules for no_accept.
+func readTable(p *parser, n *node) {
+	name := n.arg(1)
+	for k, r := range name {
+		if letter := r == '_' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'; !letter && (k == 0 || r < '0' || r > '9') {
+			p.warnf(n.pos(1), "write letters, digits and '_'", "'%s' is not the name of a table: it is not used", name)
+			return
+		}
+	}
+	p.f.Firewall.Table = name
+}
+
 // globalHarmless are the switches of keepalived's own insides.
 func globalHarmless() []keyword {
 	var out []keyword
@@ -152,8 +170,8 @@ func globalHarmless() []keyword {
 			[]string{"vrrp_netlink_cmd_rcv_bufs", "vrrp_netlink_cmd_rcv_bufs_force", "vrrp_netlink_monitor_rcv_bufs", "vrrp_netlink_monitor_rcv_bufs_force",
 				"lvs_netlink_cmd_rcv_bufs", "lvs_netlink_cmd_rcv_bufs_force", "lvs_netlink_monitor_rcv_bufs", "lvs_netlink_monitor_rcv_bufs_force",
 				"process_monitor_rcv_bufs", "process_monitor_rcv_bufs_force", "vrrp_rx_bufs_policy", "vrrp_rx_bufs_multiplier"}},
-		{"[NAME …]", "names of firewall chains and sets", "no_accept needs no iptables or nftables here",
-			[]string{"vrrp_iptables", "vrrp_ipsets", "nftables", "nftables_priority", "nftables_counters", "nftables_ifindex",
+		{"[NAME …]", "names of firewall chains and sets", "no_accept uses nftables: see nftables",
+			[]string{"vrrp_iptables", "vrrp_ipsets", "nftables_ifindex",
 				"nftables_ipvs", "nftables_ipvs_priority", "nftables_ipvs_start_fwmark", "namespace_with_ipsets", "disable_local_igmp"}},
 		{"[VALUE]", "SNMP", "metrics are at /metrics; leave the line for keepalived",
 			[]string{"snmp_socket", "enable_snmp_keepalived", "enable_snmp_vrrp", "enable_snmp_checker", "enable_snmp_rfc", "enable_snmp_rfcv2", "enable_snmp_rfcv3", "enable_traps"}},
@@ -169,6 +187,6 @@ func globalHarmless() []keyword {
 		}
 	}
 	out = append(out, keyword{Name: "linkbeat_use_polling", In: placeGlobal | placeTop, Help: "links are polled", Status: statusHarmless,
-		Cure: "changes of a link are told by the kernel; write linkbeat_interfaces { … } for drivers that do not"})
+		Cure: linkbeatCure})
 	return out
 }

@@ -72,7 +72,7 @@ func instanceKeywords() []keyword {
 		}},
 		{Name: "old_unicast_checksum", Args: "[never]", In: placeInstance, Help: "the checksum that keepalived had up to 1.3.6", Parse: readOldChecksum},
 		{Name: "dont_track_primary", In: placeInstance, Help: "the interface's state is not looked at", Parse: set(inst(func(i *I) *bool { return &i.DontTrackPrimary }))},
-		{Name: "linkbeat_use_polling", In: placeInstance, Status: statusDeprecated, Cure: "write linkbeat_interfaces { … }", Help: "the link is polled", Parse: readLinkbeat},
+		{Name: "linkbeat_use_polling", In: placeInstance, Status: statusDeprecated, Cure: "nothing is polled: the kernel tells of changes", Help: "the link is polled", Parse: readLinkbeat},
 		{Name: "lvs_sync_daemon_interface", Args: "NAME", In: placeInstance, Status: statusDeprecated, Cure: "write lvs_sync_daemon in global_defs", Help: "connections are told to the other director", Parse: readSyncInterface},
 		{Name: "debug", Args: "0-4", In: placeInstance, Status: statusDeprecated, Cure: "take it out", Help: "has no effect, there or here", Parse: readDebug},
 		{Name: "kernel_rx_buf_size", Args: "BYTES", In: placeInstance, Status: statusHarmless, Cure: "the buffer is as large as it has to be", Help: "receive buffer"},
