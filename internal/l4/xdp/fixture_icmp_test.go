@@ -232,3 +232,47 @@ func requote(e, of []byte) []byte {
 	binary.BigEndian.PutUint16(e[36:], sum16(e[34:], 0))
 	return e
 }
+
+// A router on the way to a server says that a tunnelled packet is too big: the
+// client is told, of its own packet.
+func TestFixturesOfTooBigTunnels(t *testing.T) {
+	var list []fixture
+	for _, v6 := range []bool{false, true} {
+		router, own, protocol, kind, code, header := "10.0.0.99", "10.0.0.1", uint8(1), uint8(3), uint8(4), 20
+		if v6 {
+			router, own, protocol, kind, code, header = "2001:db8:3::99", "2001:db8:3::1", 58, 2, 0, 40
+		}
+		server := fixtureServer(1, v6)
+		p := packet{v6: v6, fragment: 0x4000, payload: make([]byte, 60)}.withDefaults()
+		tunnelled := outer(v6, server, p.with(func(p *packet) { p.ttl-- }))[14:]
+		from := packet{v6: v6, client: netip.MustParseAddr(router), server: netip.MustParseAddr(own)}
+		message := func(mtu uint16, quote []byte) []byte {
+			body := append([]byte{kind, code, 0, 0, 0, 0, byte(mtu >> 8), byte(mtu)}, quote...)
+			start := uint32(0)
+			if v6 {
+				o := from.withDefaults()
+				o.protocol = 58
+				start = o.pseudo(len(body))
+			}
+			binary.BigEndian.PutUint16(body[2:], sum16(body, start))
+			return from.wrap(protocol, body)
+		}
+		e := icmpError{about: p.with(func(p *packet) { p.ttl-- }), kind: kind, code: code, value: uint16(1400 - header), quote: 28,
+			outer: packet{v6: v6, client: p.server, server: p.client, ttl: 64, tos: 0xc0, mac: toClient}}
+		if v6 {
+			e.quote, e.outer.tos = 8, 0
+		}
+		c, before := one(l4.TUN, v6), [][]byte{p.frame()}
+		wrong := append([]byte{}, tunnelled...)
+		wrong[header-1] ^= 1 // another server's tunnel
+		list = append(list,
+			fixture{name: "too big in a tunnel over " + family(v6), config: c, before: before, in: message(1400, tunnelled), want: tcRedirect, out: e.frame()},
+			fixture{name: "of no flow over " + family(v6), config: c, in: message(1400, tunnelled), want: tcNext},
+			fixture{name: "of another tunnel over " + family(v6), config: c, before: before, in: message(1400, wrong), want: tcNext},
+			fixture{name: "too small to be true over " + family(v6), config: c, before: before, in: message(60, tunnelled), want: tcNext},
+			fixture{name: "short quote over " + family(v6), config: c, before: before, in: message(1400, tunnelled[:header+8]), want: tcNext},
+			fixture{name: "of a flow by DR over " + family(v6), config: one(l4.DR, v6), before: before, in: message(1400, tunnelled), want: tcNext},
+		)
+	}
+	run(t, list)
+}

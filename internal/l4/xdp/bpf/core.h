@@ -480,6 +480,92 @@ static __noinline int handle6(ctx_t *ctx, struct packet *p)
 	return forward6(ctx, p, &k, f);
 }
 
+/* relay4 takes a router's word that a tunnelled packet is too big to the
+ * client, whose packets are in the tunnel: outside there is nobody to send
+ * smaller ones. */
+static __noinline int relay4(ctx_t *ctx, struct packet *p)
+{
+	__u32 at = p->l4 + ICMP_LEN, way, hop = 0, hop_tick = 0, dest;
+	struct ip4 tunnel, inner;
+	struct ports ports;
+	__u8 icmp[ICMP_LEN];
+	struct key4 k = {};
+	struct flow4 *f;
+	struct dest *d;
+	int verdict;
+	__u32 mtu;
+
+	if (ctx_load(ctx, p->l4, icmp, sizeof(icmp)) || ctx_load(ctx, at, &tunnel, sizeof(tunnel)) ||
+	    ctx_load(ctx, at + IP4_LEN, &inner, sizeof(inner)) ||
+	    ctx_load(ctx, at + 2 * IP4_LEN, &ports, sizeof(ports)))
+		return CTX_PASS;
+	mtu = icmp[6] << 8 | icmp[7];
+	if (icmp[0] != 3 || icmp[1] != 4 || mtu < 68 + IP4_LEN || tunnel.version_ihl != 0x45 ||
+	    inner.version_ihl != 0x45 || at + 2 * IP4_LEN + 8 > p->length + ETH_LEN)
+		return CTX_PASS;
+	k.saddr = inner.saddr;
+	k.daddr = inner.daddr;
+	k.sport = ports.source;
+	k.dport = ports.dest;
+	k.protocol = inner.protocol;
+	f = bpf_map_lookup_elem(&flows4, &k);
+	if (!f)
+		return CTX_PASS;
+	dest = f->dest;
+	d = bpf_map_lookup_elem(&dests, &dest);
+	if (!d || d->method != TUN || d->family != 4 || d->addr[0] != tunnel.daddr)
+		return CTX_PASS;
+	p->saddr[0] = inner.saddr;
+	p->daddr[0] = inner.daddr;
+	way = way_back(ctx, p, p->saddr, &hop, &hop_tick, &verdict);
+	if (NO_WAY(way))
+		return CTX_PASS;
+	if (write_error4(ctx, p, TOO_BIG, mtu - IP4_LEN, at + IP4_LEN))
+		return CTX_DROP;
+	return answer(ctx, way, verdict);
+}
+
+static __noinline int relay6(ctx_t *ctx, struct packet *p)
+{
+	__u32 at = p->l4 + ICMP_LEN, way, hop = 0, hop_tick = 0, dest;
+	struct ip6 tunnel, inner;
+	struct ports ports;
+	__u8 icmp[ICMP_LEN];
+	struct key6 k = {};
+	struct flow6 *f;
+	struct dest *d;
+	int verdict;
+	__u32 mtu;
+
+	if (ctx_load(ctx, p->l4, icmp, sizeof(icmp)) || ctx_load(ctx, at, &tunnel, sizeof(tunnel)) ||
+	    ctx_load(ctx, at + IP6_LEN, &inner, sizeof(inner)) ||
+	    ctx_load(ctx, at + 2 * IP6_LEN, &ports, sizeof(ports)))
+		return CTX_PASS;
+	mtu = icmp[4] << 24 | icmp[5] << 16 | icmp[6] << 8 | icmp[7];
+	if (icmp[0] != 2 || mtu < 1280 || mtu > 65535 || at + 2 * IP6_LEN + 8 > p->length + ETH_LEN)
+		return CTX_PASS;
+	copy16(k.saddr, inner.saddr);
+	copy16(k.daddr, inner.daddr);
+	k.sport = ports.source;
+	k.dport = ports.dest;
+	k.protocol = inner.next;
+	f = bpf_map_lookup_elem(&flows6, &k);
+	if (!f)
+		return CTX_PASS;
+	dest = f->dest;
+	d = bpf_map_lookup_elem(&dests, &dest);
+	if (!d || d->method != TUN || d->family != 6 || !same16(d->addr, tunnel.daddr))
+		return CTX_PASS;
+	copy16(p->saddr, inner.saddr);
+	copy16(p->daddr, inner.daddr);
+	way = way_back(ctx, p, p->saddr, &hop, &hop_tick, &verdict);
+	if (NO_WAY(way))
+		return CTX_PASS;
+	if (write_error6(ctx, p, TOO_BIG, mtu - IP6_LEN, at + IP6_LEN))
+		return CTX_DROP;
+	return answer(ctx, way, verdict);
+}
+
 static __always_inline int direct(ctx_t *ctx)
 {
 	struct packet p = {};
@@ -502,8 +588,13 @@ static __always_inline int direct(ctx_t *ctx)
 	if (verdict != V_FORWARD)
 		return CTX_PASS;
 	p.mark = ctx_mark(ctx);
-	if (p.icmp && parse_icmp(ctx, &p) != V_FORWARD)
+	if (p.icmp && parse_icmp(ctx, &p) != V_FORWARD) {
+		if (p.family == 4 && p.protocol == IPPROTO_IPIP)
+			return relay4(ctx, &p);
+		if (p.family == 6 && p.protocol == IPPROTO_IPV6)
+			return relay6(ctx, &p);
 		return CTX_PASS;
+	}
 	if (p.fragment && fragment(&p) != V_FORWARD)
 		return CTX_PASS;
 	return p.family == 4 ? handle4(ctx, &p) : handle6(ctx, &p);

@@ -36,20 +36,22 @@ static __always_inline int bounce(ctx_t *ctx)
 	return ctx_redirect(ctx, ctx_ifindex(ctx));
 }
 
-static __noinline int complain4(ctx_t *ctx, const struct packet *p, __u32 what, __u32 mtu)
+/* write_error4 turns the frame into an error from p's destination to its
+ * source, about the packet that stands at an offset in it. */
+static __noinline int write_error4(ctx_t *ctx, const struct packet *p, __u32 what, __u32 mtu, __u32 at)
 {
 	struct error4 e = {};
 	__u32 *w = (__u32 *)&e, i;
 	__u64 sum = 0;
 	__u16 n = ETH_LEN + sizeof(e);
 
-	/* A short packet is quoted whole; the quote is never longer than that. */
-	if (p->length < QUOTE) {
-		if (ctx_load(ctx, ETH_LEN, e.quote, 28))
-			return CTX_DROP;
+	/* A short packet is quoted as far as it has to be. */
+	if (p->length + ETH_LEN - at < QUOTE) {
+		if (ctx_load(ctx, at, e.quote, 28))
+			return -1;
 		n = ETH_LEN + sizeof(e) - QUOTE + 28;
-	} else if (ctx_load(ctx, ETH_LEN, e.quote, QUOTE)) {
-		return CTX_DROP;
+	} else if (ctx_load(ctx, at, e.quote, QUOTE)) {
+		return -1;
 	}
 	e.type = what == TTL_EXCEEDED ? 11 : 3;
 	e.code = what == TOO_BIG ? 4 : what == UNREACHABLE ? 3 : 0;
@@ -69,25 +71,21 @@ static __noinline int complain4(ctx_t *ctx, const struct packet *p, __u32 what, 
 		sum += w[i];
 	e.ip.check = ~fold(sum);
 	if (ctx_resize(ctx, n))
-		return CTX_DROP;
-	if (n == ETH_LEN + sizeof(e)) {
-		if (ctx_store(ctx, ETH_LEN, &e, sizeof(e)))
-			return CTX_DROP;
-	} else if (ctx_store(ctx, ETH_LEN, &e, sizeof(e) - QUOTE + 28)) {
-		return CTX_DROP;
-	}
-	return bounce(ctx);
+		return -1;
+	if (n == ETH_LEN + sizeof(e))
+		return ctx_store(ctx, ETH_LEN, &e, sizeof(e));
+	return ctx_store(ctx, ETH_LEN, &e, sizeof(e) - QUOTE + 28);
 }
 
-static __noinline int complain6(ctx_t *ctx, const struct packet *p, __u32 what, __u32 mtu)
+static __noinline int write_error6(ctx_t *ctx, const struct packet *p, __u32 what, __u32 mtu, __u32 at)
 {
 	struct error6 e = {};
 	__u32 *w = (__u32 *)&e, i;
 	__u16 n = ETH_LEN + sizeof(e);
 	__u64 sum;
 
-	if (ctx_load(ctx, ETH_LEN, e.quote, sizeof(e.quote)))
-		return CTX_DROP;
+	if (ctx_load(ctx, at, e.quote, sizeof(e.quote)))
+		return -1;
 	e.type = what == TOO_BIG ? 2 : what == TTL_EXCEEDED ? 3 : 1;
 	e.code = what == UNREACHABLE ? 4 : 0;
 	e.mtu = what == TOO_BIG ? bpf_htonl(mtu) : 0;
@@ -101,9 +99,9 @@ static __noinline int complain6(ctx_t *ctx, const struct packet *p, __u32 what, 
 	e.ip.payload = bpf_htons(n - ETH_LEN - IP6_LEN);
 	e.ip.next = IPPROTO_ICMPV6;
 	e.ip.hop_limit = 64;
-	if (ctx_resize(ctx, n) || ctx_store(ctx, ETH_LEN, &e, sizeof(e)))
-		return CTX_DROP;
-	return bounce(ctx);
+	if (ctx_resize(ctx, n))
+		return -1;
+	return ctx_store(ctx, ETH_LEN, &e, sizeof(e));
 }
 
 /* complain tells the sender, unless the packet is an ICMP error itself or not
@@ -121,7 +119,9 @@ static __always_inline int complain(ctx_t *ctx, const struct packet *p, __u32 wh
 	}
 	if (s->complaints++ >= COMPLAINTS)
 		return CTX_DROP;
-	return p->family == 4 ? complain4(ctx, p, what, mtu) : complain6(ctx, p, what, mtu);
+	if (p->family == 4 ? write_error4(ctx, p, what, mtu, ETH_LEN) : write_error6(ctx, p, what, mtu, ETH_LEN))
+		return CTX_DROP;
+	return bounce(ctx);
 }
 
 /* difference adds the change from old to new to a running ones' complement
