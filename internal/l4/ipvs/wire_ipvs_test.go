@@ -52,7 +52,7 @@ func newWire(t *testing.T) *wire {
 			t.Fatal(err)
 		}
 	}
-	for _, line := range []string{"addr add 10.9.0.1/24 dev ekI0", "link set ekI0 mtu 65000 up", "route add 10.0.0.0/8 dev ekI0", "route add 192.0.2.0/24 dev ekI0",
+	for _, line := range []string{"addr add 172.31.0.1/24 dev ekI0", "link set ekI0 mtu 65000 up", "route add 10.0.0.0/8 dev ekI0", "route add 192.0.2.0/24 dev ekI0",
 		"addr add 10.0.0.0/24 dev lo"} {
 		if strings.HasPrefix(line, "addr add 10.0.0.0") {
 			line = "route add local 10.0.0.0/24 dev lo"

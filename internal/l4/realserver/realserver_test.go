@@ -27,6 +27,7 @@ var (
 type recorder struct {
 	name  string
 	lacks error
+	fails error
 	vips  []netip.Addr
 	calls []string
 }
@@ -41,7 +42,7 @@ func (r *recorder) Works(vips []netip.Addr) error {
 }
 func (r *recorder) Up(vips []netip.Addr) (bool, error) {
 	r.calls, r.vips = append(r.calls, "up "+join(vips)), vips
-	return true, nil
+	return r.fails == nil, r.fails
 }
 func (r *recorder) Down() error {
 	r.calls, r.vips = append(r.calls, "down"), nil
@@ -134,6 +135,28 @@ func TestUpAndDown(t *testing.T) {
 	}
 	if done := s.down("s", o); len(done) != 0 {
 		t.Errorf("down again: %q", done)
+	}
+}
+
+// Whatever stops Up in the middle, Down knows what was done until then.
+func TestUpThatFails(t *testing.T) {
+	s := newSegment(t, "s")
+	o := options(t)
+	broken := &recorder{name: "broken", fails: errors.New("no memory")}
+	o.Tunnels = []Unwrapper{broken}
+	before := s.look("s")
+	s.host("s", o, func(h *Host) error {
+		if _, err := h.Up(Wanted{VIPs: []netip.Addr{vip4, vip6}, Tunnel: true, Persist: true}); err == nil || !strings.Contains(err.Error(), "broken: no memory") {
+			t.Errorf("error %v", err)
+		}
+		return nil
+	})
+	if s.look("s") == before {
+		t.Error("nothing was done before the failure")
+	}
+	s.down("s", o)
+	if after := s.look("s"); after != before || !slices.Equal(broken.calls, []string{"up 10.8.0.100, 2001:db8:8::100", "down"}) {
+		t.Errorf("calls %q, before\n%s\nafter\n%s", broken.calls, before, after)
 	}
 }
 
