@@ -100,10 +100,29 @@ func TestDirect(t *testing.T) {
 		whole := l.downloads(6)
 		d.reload(two(real("10.79.0.23 80", "")))
 		l.eventually("the third server", func() bool { return only(l.who(6), "1", "2", "3") })
+		for range 5 {
+			d.reload(two())
+			d.reload(two(real("10.79.0.23 80", "    inhibit_on_failure")))
+		}
 		d.reload(two())
 		l.eventually("it is taken out", func() bool { return only(l.who(6), "1", "2") })
 		if n := whole(); n != 6 {
-			t.Errorf("%d of 6 downloads came through two reloads", n)
+			t.Errorf("%d of 6 downloads came through twelve reloads", n)
+		}
+	})
+	t.Run("upgrade", func(t *testing.T) {
+		whole := l.downloads(6)
+		pid := d.failover()
+		d.install()
+		d.reload(two())
+		l.eventually("the new program", func() bool { now := d.failover(); return now != 0 && now != pid })
+		for range 10 {
+			if seen := l.who(2); !only(seen, "1", "2") {
+				t.Errorf("requests went to %v", seen)
+			}
+		}
+		if n := whole(); n != 6 {
+			t.Errorf("%d of 6 downloads came through the upgrade", n)
 		}
 	})
 	t.Run("crash", func(t *testing.T) {
@@ -225,7 +244,7 @@ func TestNAT(t *testing.T) {
 		}
 		l.eventually("one is drained", func() bool { return only(l.who(4), "3") })
 		list := strings.Join(strings.Fields(do("-Ln")), " ")
-		for _, want := range []string{"IP Virtual Server version", "TCP  " + vip + ":80 wrr", "-> 10.80.0.21:8080 Masq 0 ", "-> 10.80.0.23:8080 Masq 1 "} {
+		for _, want := range []string{"IP Virtual Server version", "TCP " + vip + ":80 wrr", "-> 10.80.0.21:8080 Masq 0 ", "-> 10.80.0.23:8080 Masq 1 "} {
 			if !strings.Contains(list, want) {
 				t.Errorf("-Ln does not have %q:\n%s", want, list)
 			}

@@ -306,10 +306,11 @@ func (l *lan) downloads(n int) (whole func() int) {
 // director is a running evenkeel.
 type director struct {
 	*lan
-	node string
-	file string
-	cmd  *exec.Cmd
-	log  *output
+	node    string
+	file    string
+	program string // a copy of its own, which can be exchanged
+	cmd     *exec.Cmd
+	log     *output
 }
 
 // output is what a process prints.
@@ -330,12 +331,14 @@ func (o *output) String() string {
 	return o.b.String()
 }
 
-// direct runs evenkeel with a configuration in a node's namespace.
+// director runs evenkeel with a configuration in a node's namespace.
 func (l *lan) director(n, text string) *director {
 	l.t.Helper()
 	d := &director{lan: l, node: n, file: filepath.Join(l.dir, n+".conf"), log: &output{}}
 	d.write(text)
-	d.cmd = l.in(n, program, "run", d.file)
+	d.program = filepath.Join(l.dir, "evenkeel-"+n)
+	d.install()
+	d.cmd = l.in(n, d.program, "run", d.file)
 	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
 	if err := d.cmd.Start(); err != nil {
 		l.t.Fatal(err)
@@ -348,6 +351,22 @@ func (l *lan) director(n, text string) *director {
 	})
 	l.eventually("director "+n, func() bool { return strings.Contains(d.ctl("services"), "virtual_server") })
 	return d
+}
+
+// install puts a new copy of the program into its place, as a package manager
+// does.
+func (d *director) install() {
+	d.t.Helper()
+	b, err := os.ReadFile(program)
+	if err == nil {
+		err = os.WriteFile(d.program+".new", b, 0o755)
+	}
+	if err == nil {
+		err = os.Rename(d.program+".new", d.program)
+	}
+	if err != nil {
+		d.t.Fatal(err)
+	}
 }
 
 func (d *director) write(text string) {

@@ -135,7 +135,8 @@ func (s *Service) Edit(e Edit) error {
 		s.manual = was
 		return err
 	}
-	s.wake() // the state is written down there
+	s.unsaved = true
+	s.wake() // it is written down there
 	return nil
 }
 

@@ -2,9 +2,8 @@ package director
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"net/netip"
+	"slices"
 	"time"
 
 	"evenkeel/internal/alert"
@@ -170,32 +169,38 @@ func (s *Service) post(events []real.Event) {
 
 // save writes the state down where it has changed.
 func (s *Service) save() {
-	x := &saved{Manual: s.manual}
-	for _, v := range s.plan.virtuals {
-		x.Owned = append(x.Owned, v.keys...)
-	}
+	var down []downServer
 	for _, v := range s.runner.Status() {
 		for _, r := range v.Servers {
 			if !r.Up {
-				x.Down = append(x.Down, downServer{v.Name, serverName(r.Real)})
+				down = append(down, downServer{v.Name, serverName(r.Real)})
 			}
 		}
 	}
-	if len(x.Owned) > 0 || len(x.Manual.Services) > 0 || s.written != "" {
-		s.write(x)
-	}
-}
-
-func (s *Service) write(x *saved) {
-	b, err := json.Marshal(x)
-	if err == nil && string(b) == s.written {
+	if !s.unsaved && slices.Equal(down, s.down) {
 		return
 	}
-	if err = errors.Join(err, x.write(s.opt.StateFile)); err != nil {
+	x := &saved{Manual: s.manual, Down: down}
+	for _, v := range s.plan.virtuals {
+		x.Owned = append(x.Owned, v.keys...)
+	}
+	s.write(x)
+}
+
+// write replaces the file, which is not there as long as there is nothing to
+// say.
+func (s *Service) write(x *saved) {
+	var err error
+	if len(x.Owned) > 0 || len(x.Manual.Services) > 0 {
+		err = x.write(s.opt.StateFile)
+	} else {
+		err = forget(s.opt.StateFile)
+	}
+	if err != nil {
 		s.warn("state", "what the next process needs is not written down: "+err.Error())
 		return
 	}
-	s.written = string(b)
+	s.unsaved, s.down = false, x.Down
 }
 
 // serverName is a real server's address and port.

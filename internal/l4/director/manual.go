@@ -104,15 +104,21 @@ func (m manual) clone() manual {
 
 // apply puts the changes on top of what the configuration asks for.
 func (m *manual) apply(list []service) []service {
+	if len(m.Services) == 0 {
+		return list
+	}
 	out := make([]service, 0, len(list)+len(m.Services))
+	about := make(map[l4.Key]*manualService, len(m.Services))
+	for i := range m.Services {
+		about[m.Services[i].Key] = &m.Services[i]
+	}
 	seen := make(map[l4.Key]bool, len(m.Services))
 	for _, s := range list {
-		i := m.find(s.Key)
-		if i < 0 {
+		x := about[s.Key]
+		if x == nil {
 			out = append(out, s)
 			continue
 		}
-		x := &m.Services[i]
 		seen[x.Key] = true
 		if !x.Deleted || x.Whole {
 			out = append(out, x.over(s))

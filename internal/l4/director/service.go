@@ -48,10 +48,11 @@ type Service struct {
 	running bool
 	plan    *plan
 	manual  manual
-	used    choice   // backend of plane
-	plane   l4.Plane // nil: nothing has been forwarded yet
-	trouble string   // why the plane is not as wanted; "": it is
-	written string   // the state that is in the file
+	used    choice       // backend of plane
+	plane   l4.Plane     // nil: nothing has been forwarded yet
+	trouble string       // why the plane is not as wanted; "": it is
+	unsaved bool         // plan or manual are not in the file
+	down    []downServer // those in the file
 
 	queue queue
 }
@@ -194,7 +195,7 @@ func (s *Service) Start() error {
 	s.runner = real.Open(real.Options{Event: s.happened})
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.plan, s.manual = next.plan, from.keep(next.plan)
+	s.plan, s.manual, s.unsaved = next.plan, from.keep(next.plan), true
 	if next.plan.model.LVS.Flush {
 		s.manual.Services = nil
 	}
@@ -218,6 +219,7 @@ func (s *Service) Start() error {
 	var ctx context.Context
 	ctx, s.cancel = context.WithCancel(context.Background())
 	go s.loop(ctx)
+	s.wake() // the state is written down there
 	return nil
 }
 
@@ -303,7 +305,7 @@ func (s *Service) Apply() {
 		return
 	}
 	next := s.prepared
-	s.plan, s.manual = next.plan, s.manual.reloaded(next.plan)
+	s.plan, s.manual, s.unsaved = next.plan, s.manual.reloaded(next.plan), true
 	s.takeHeld()
 	err := s.runner.Set(next.checks)
 	if err == nil {
@@ -351,12 +353,6 @@ func (s *Service) Stop() {
 	}
 	if s.plane != nil {
 		s.end(left)
-	}
-	if len(left.Services) == 0 {
-		if err := forget(s.opt.StateFile); err != nil {
-			s.warn("state", err.Error())
-		}
-		return
 	}
 	s.write(&saved{Manual: left})
 }

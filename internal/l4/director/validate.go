@@ -47,12 +47,19 @@ func (p *plan) validateServers(v *virtual, f l4.Features, other []l4.Features) (
 	}
 	for _, r := range all {
 		used := false
+		seen := map[l4.Key]bool{}
 		for _, k := range v.keys {
 			s, ok := v.server(k, r, max(r.Weight, 0))
 			if !ok {
 				continue
 			}
 			used = true
+			// What is wrong does not depend on which address of a range it is.
+			kind := l4.Key{Port: k.Port, PortLast: k.PortLast, FwMark: min(k.FwMark, 1), Family: k.AddressFamily()}
+			if seen[kind] {
+				continue
+			}
+			seen[kind] = true
 			bare := v.bare(k)
 			wrong := p.judge(bare, &s, f)
 			for _, text := range wrong {
