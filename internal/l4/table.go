@@ -42,8 +42,10 @@ func Table(scheduler string, servers []Server) []int {
 		return order
 	case "wrr":
 		return turns(order, servers)
-	case "sh", "dh":
-		return buckets(order, servers)
+	case "sh":
+		return buckets(order, func(i int) int { return servers[i].Weight })
+	case "dh":
+		return buckets(order, func(int) int { return 1 }) // it takes no notice of weights
 	case "mh":
 		members := make([]maglev.Member, len(servers))
 		for i, s := range servers {
@@ -55,12 +57,12 @@ func Table(scheduler string, servers []Server) []int {
 }
 
 // buckets gives the places of sh and dh out: each server as many in a row as
-// it has weight, around and around.
-func buckets(order []int, servers []Server) []int {
+// its share says, around and around.
+func buckets(order []int, share func(int) int) []int {
 	table := make([]int, 0, hashTableSize)
 	for {
 		for _, i := range order {
-			for range servers[i].Weight {
+			for range share(i) {
 				table = append(table, i)
 				if len(table) == hashTableSize {
 					return table

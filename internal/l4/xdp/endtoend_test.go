@@ -434,7 +434,7 @@ func TestTakeOver(t *testing.T) {
 	last = l.director(Options{Pin: pin})
 	close(stop)
 	pinging.Wait()
-	if lost > 0 || sent < 100 {
+	if lost > 0 || sent < 10 {
 		t.Errorf("%d of %d packets lost", lost, sent)
 	}
 	if name, err := talk(c, "tcp", 1<<20); err != nil {
