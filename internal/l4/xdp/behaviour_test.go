@@ -545,3 +545,23 @@ func TestOpenSaysWhatFailed(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestRates(t *testing.T) {
+	var r rate
+	r.sample(l4.Counters{PacketsIn: 1 << 40})
+	if r.now.PacketsIn != 0 {
+		t.Errorf("%d packets a second from what was there before", r.now.PacketsIn)
+	}
+	for i := range uint64(40) {
+		r.sample(l4.Counters{PacketsIn: 1<<40 + (i+1)*2000})
+	}
+	if got := r.now.PacketsIn; got < 990 || got > 1000 {
+		t.Errorf("%d packets a second, want 1000", got)
+	}
+	for range 40 {
+		r.sample(r.last)
+	}
+	if r.now.PacketsIn != 0 {
+		t.Errorf("%d packets a second of nothing", r.now.PacketsIn)
+	}
+}

@@ -16,9 +16,15 @@ const rateEvery = 2
 type rate struct {
 	last l4.Counters
 	now  l4.Rates
+	seen bool // last is something
 }
 
 func (r *rate) sample(c l4.Counters) {
+	if !r.seen {
+		// What an earlier process has counted did not come in this moment.
+		r.last, r.seen = c, true
+		return
+	}
 	step := func(rate *uint64, now, last uint64) {
 		grown := (now - last) / rateEvery
 		*rate = uint64(int64(*rate) + (int64(grown)-int64(*rate))/4)
