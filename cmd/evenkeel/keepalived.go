@@ -49,7 +49,8 @@ func keepalivedMain(name string, args []string) int {
 		syscall.Umask(k.Umask)
 	}
 	options := node.FailoverOptions{Files: []string{k.File}, ConfigID: k.ConfigID, Version: version, Stderr: os.Stderr,
-		Sinks: consoleSinks(k.Console || k.DontFork, !k.NoSyslog, k.Facility), KeepAddresses: k.DontRelease, KeepServices: k.DontReleaseIPVS}
+		Sinks: consoleSinks(k.Console || k.DontFork, !k.NoSyslog, k.Facility), KeepAddresses: k.DontRelease, KeepServices: k.DontReleaseIPVS,
+		NoForwarding: k.OnlyVRRP && !k.OnlyCheck, NoAddresses: k.OnlyCheck && !k.OnlyVRRP}
 	if holder.IsFailover() {
 		return hold(options, holder.Options{Stderr: os.Stderr, Report: keepalivedReport})
 	}

@@ -13,6 +13,7 @@ import (
 	"evenkeel/internal/l4/director"
 	"evenkeel/internal/l4/xdp"
 	"evenkeel/internal/metrics"
+	"evenkeel/internal/model"
 )
 
 func TestHolds(t *testing.T) {
@@ -35,6 +36,22 @@ func TestStatusTogether(t *testing.T) {
 	}
 	if text := together("the process has ended\n", &director.View{}); text != "the process has ended\n" {
 		t.Errorf("what is no JSON became %q", text)
+	}
+}
+
+func TestHalves(t *testing.T) {
+	whole := func() *model.Failover {
+		return &model.Failover{VirtualServers: []*model.VirtualServer{{}}, Instances: []*model.VRRPInstance{{}}, StaticAddresses: []*model.IPAddress{{}}}
+	}
+	for _, c := range []struct {
+		o                FailoverOptions
+		services, others int
+	}{{FailoverOptions{}, 1, 1}, {FailoverOptions{NoForwarding: true}, 0, 1}, {FailoverOptions{NoAddresses: true}, 1, 0}} {
+		m := whole()
+		c.o.halve(m)
+		if len(m.VirtualServers) != c.services || len(m.Instances) != c.others || len(m.StaticAddresses) != c.others {
+			t.Errorf("%+v: %+v", c.o, m)
+		}
 	}
 }
 

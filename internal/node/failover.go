@@ -29,6 +29,9 @@ type FailoverOptions struct {
 	MetricsAddr string
 	// KeepAddresses leaves addresses where they are on a stop (keepalived -V).
 	KeepAddresses bool
+	// NoForwarding and NoAddresses leave the half out that virtual_server, or
+	// VRRP, is about (keepalived -P, -C).
+	NoForwarding, NoAddresses bool
 	// KeepServices leaves virtual services where they are on a stop
 	// (keepalived -I).
 	KeepServices bool
@@ -80,6 +83,20 @@ func ReadFailover(o FailoverOptions) (*model.Config, model.Diagnostics) {
 	return keepalived.Parse(files, dialect.Options{ConfigID: o.ConfigID})
 }
 
+// halve leaves out what the command line does not want.
+func (o *FailoverOptions) halve(m *model.Failover) {
+	if m == nil {
+		return
+	}
+	if o.NoForwarding {
+		m.VirtualServers, m.ServerGroups = nil, nil
+	}
+	if o.NoAddresses {
+		m.Instances, m.SyncGroups = nil, nil
+		m.StaticAddresses, m.StaticRoutes, m.StaticRules = nil, nil, nil
+	}
+}
+
 // CheckTogether judges what the files that move addresses demand of the proxy
 // whose configuration is proxy.
 func CheckTogether(proxy *model.Config, o FailoverOptions) model.Diagnostics {
@@ -101,6 +118,7 @@ func (f *Failover) Prepare() model.Diagnostics {
 	if !f.opt.WithProxy {
 		d = append(d, plan.CheckFailover(cfg)...)
 	}
+	f.opt.halve(cfg.Failover)
 	d = append(d, f.svc.Configure(cfg)...)
 	return append(d, f.forward.svc.Configure(cfg)...)
 }
