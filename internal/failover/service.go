@@ -68,6 +68,8 @@ type Service struct {
 	once    sync.Once // of the end
 	watched watched
 	wall    firewall // that is on the host
+	// scheduled is what was asked for last; the loop's.
+	scheduled *scheduling
 }
 
 // New makes a service that does nothing yet.
@@ -150,7 +152,7 @@ func (s *Service) open() (err error) {
 		return err
 	}
 	s.packets = transport.Open(func(fd int) error {
-		return s.loop.Watch(fd, func() { s.packets.Receive(fd, s.plane.receive) })
+		return s.loop.WatchPatiently(fd, func() { s.packets.Receive(fd, s.plane.receive) })
 	})
 	s.tracker = track.New(track.Options{Post: s.reported})
 	w := world{host: s.host, frames: s.arp, packets: s.packets, events: s.hub, trackers: s.tracker,
@@ -220,17 +222,7 @@ func (s *Service) run() {
 	// than there are goroutines with something to do, the loop never waits for
 	// one that a thread holds which is not running.
 	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), lentProcessors))
-	level := defaultRealtime
-	if m := s.prepared.model; m.RTPriority > 0 {
-		level = m.RTPriority
-	}
-	if s.prepared.model.NoRealtime {
-		level = 0
-	}
-	if level > 0 {
-		// Without it the process does its work all the same: status tells.
-		_ = s.loop.Realtime(level)
-	}
+	s.schedule(s.prepared)
 	if err := s.loop.Run(s.plane); err != nil {
 		fmt.Fprintf(s.options.Stderr, "failover: %v\n", err)
 	}
@@ -238,10 +230,6 @@ func (s *Service) run() {
 }
 
 const lentProcessors = 6
-
-// defaultRealtime is the lowest priority above everything that is not
-// real-time.
-const defaultRealtime = 1
 
 // follow lets trackers and sessions watch what the plan that runs wants.
 func (s *Service) follow() {
@@ -287,6 +275,7 @@ func (s *Service) Apply() {
 	}
 	s.protect()
 	s.do(func() {
+		s.schedule(next)
 		s.plane.load(next, nil)
 		s.plane.repeatStates()
 	})

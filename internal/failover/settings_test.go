@@ -330,3 +330,22 @@ func TestIPvlanSource(t *testing.T) {
 		t.Errorf("source %v, sent %d", i.source, len(b.sent))
 	}
 }
+
+// TestScheduling: a real-time priority only where an interval is short, and what
+// the configuration asks for before that.
+func TestScheduling(t *testing.T) {
+	for _, c := range []struct {
+		global, interval string
+		want             scheduling
+	}{
+		{"", "1", scheduling{0, -20, gathering}},
+		{"", "0.9", scheduling{realtime: 1}},
+		{"vrrp_rt_priority 7", "1", scheduling{7, 0, gathering}},
+		{"vrrp_priority -5", "0.1", scheduling{0, -5, 0}},
+	} {
+		got := parse(t, "global_defs {\n "+c.global+"\n}\n"+manyText(2, "2")+strings.ReplaceAll(instanceText("W", 99, 100, "10.9.9.9/32"), "advert_int 0.1", "advert_int "+c.interval)).scheduling()
+		if got != c.want {
+			t.Errorf("%q, %s s: %+v, not %+v", c.global, c.interval, got, c.want)
+		}
+	}
+}

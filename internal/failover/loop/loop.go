@@ -36,6 +36,8 @@ type Loop struct {
 	events             []unix.EpollEvent
 	count              int // of events, by ready
 	watched            map[int]func()
+	patient            map[int]bool
+	gather             time.Duration
 	armed              time.Duration
 	fired              bool // the timer is readable until it is set again
 	now                time.Duration
@@ -54,7 +56,7 @@ type Loop struct {
 
 // New makes a loop.
 func New() (*Loop, error) {
-	l := &Loop{epoll: -1, timer: -1, wake: -1, armed: Never, watched: map[int]func(){},
+	l := &Loop{epoll: -1, timer: -1, wake: -1, armed: Never, watched: map[int]func(){}, patient: map[int]bool{},
 		events: make([]unix.EpollEvent, 64), clock: NewClock(), priority: newPriority()}
 	if err := l.open(); err != nil {
 		l.close()
@@ -121,6 +123,7 @@ func (l *Loop) Watch(fd int, f func()) error {
 func (l *Loop) Unwatch(fd int) {
 	if l.watched[fd] != nil {
 		delete(l.watched, fd)
+		delete(l.patient, fd)
 		_ = unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, fd, nil)
 	}
 }
@@ -175,7 +178,53 @@ func (l *Loop) Priority() string { return l.priority.String() }
 
 // Realtime asks for a real-time priority for the threads that the loop runs
 // on; 0 gives it up. It reports what could not be had.
-func (l *Loop) Realtime(priority int) error { return l.priority.want(priority) }
+func (l *Loop) Realtime(priority int) error { return l.priority.want(priority, 0) }
+
+// Nice gives the loop's threads a niceness instead, -20 to 19.
+func (l *Loop) Nice(n int) error { return l.priority.want(0, n) }
+
+// Gather lets a round that begins with something on a patient descriptor, and
+// nothing else, wait for so long first: what arrives meanwhile costs no round of
+// its own. Deadlines are kept. 0: no round waits.
+func (l *Loop) Gather(d time.Duration) { l.gather = d }
+
+// WatchPatiently is Watch for a descriptor on which Gather may wait for more.
+func (l *Loop) WatchPatiently(fd int, f func()) error {
+	if err := l.Watch(fd, f); err != nil {
+		return err
+	}
+	l.patient[fd] = true
+	return nil
+}
+
+// wait is what Gather says, as long as nothing else is due.
+func (l *Loop) wait() {
+	if l.gather == 0 {
+		return
+	}
+	for i := range l.events[:l.count] {
+		if !l.patient[int(l.events[i].Fd)] {
+			return
+		}
+	}
+	if l.count == 0 || l.pending.Load() {
+		return
+	}
+	until := min(l.clock.Now()+l.gather, l.armed)
+	for {
+		d := until - l.clock.Now()
+		if d <= 0 {
+			return
+		}
+		// It is short, and keeps the processor that the runtime has lent: giving
+		// it back and asking for it again would cost more than the round saved.
+		// The runtime's signals interrupt it.
+		ts := unix.NsecToTimespec(int64(d))
+		if _, _, e := unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&ts)), 0, 0); e != 0 && e != unix.EINTR {
+			return
+		}
+	}
+}
 
 // Run serves until Stop and gives the loop's descriptors back.
 func (l *Loop) Run(h Handler) error {
@@ -189,6 +238,7 @@ func (l *Loop) Run(h Handler) error {
 		if l.count < 0 {
 			return fmt.Errorf("event loop: epoll_wait: %w", syscall.Errno(-l.count))
 		}
+		l.wait()
 		l.rounds++
 		l.priority.check()
 		l.now = l.clock.Now()

@@ -12,14 +12,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// priority gives the process's threads a real-time priority. The goroutine of
+// priority gives the process's threads a real-time priority or a niceness. The goroutine of
 // the loop may run on any of them, and a thread of normal priority that is held
 // up while it has something that the loop needs (a lock of the runtime) holds
 // the loop up too. So all threads get it, with SCHED_RESET_ON_FORK: neither new
 // threads nor scripts inherit it. New threads get it when the loop first runs
 // on one, or at the next sweep.
 type priority struct {
-	level   int
+	level   int          // real-time; 0: none
+	nice    int          // without a real-time priority
 	threads map[int]bool // those that have it
 	last    int          // the thread of the last round
 	sweep   time.Time
@@ -34,13 +35,24 @@ func newPriority() *priority {
 
 func (p *priority) String() string { return p.said }
 
-func (p *priority) want(level int) error {
-	p.level = level
+func (p *priority) want(level, nice int) error {
+	p.level, p.nice = level, nice
 	clear(p.threads)
 	p.last = 0
 	if level == 0 {
 		p.said = "normal"
-		return p.all(unix.SCHED_NORMAL)
+		if nice != 0 {
+			defer hoard()()
+		}
+		err := p.all()
+		switch {
+		case err != nil:
+			p.nice = 0
+			p.said = "normal: " + err.Error()
+		case nice != 0:
+			p.said = fmt.Sprintf("nice %d", nice)
+		}
+		return err
 	}
 	// The kernel kills a real-time thread that does not block for longer than
 	// RLIMIT_RTTIME. Rounds are short, but a thread also runs other goroutines.
@@ -54,7 +66,7 @@ func (p *priority) want(level int) error {
 	}
 	release := hoard()
 	defer release()
-	if err := p.all(unix.SCHED_RR); err != nil {
+	if err := p.all(); err != nil {
 		p.level = 0
 		p.said = "normal: " + err.Error()
 		return err
@@ -87,7 +99,7 @@ func hoard() (release func()) {
 }
 
 // all sets every thread.
-func (p *priority) all(policy uint32) error {
+func (p *priority) all() error {
 	p.sweep = time.Now()
 	tasks, err := os.ReadDir("/proc/self/task")
 	if err != nil {
@@ -100,8 +112,8 @@ func (p *priority) all(policy uint32) error {
 			continue
 		}
 		if !p.threads[id] {
-			if err := p.set(id, policy); err != nil && err != unix.ESRCH {
-				return fmt.Errorf("real-time priority: %w", err)
+			if err := p.set(id); err != nil && err != unix.ESRCH {
+				return fmt.Errorf("priority: %w", err)
 			}
 		}
 		now[id] = true
@@ -112,8 +124,11 @@ func (p *priority) all(policy uint32) error {
 
 const resetOnFork = 1 // SCHED_FLAG_RESET_ON_FORK of sched(7)
 
-func (p *priority) set(id int, policy uint32) error {
-	a := unix.SchedAttr{Policy: policy, Flags: resetOnFork, Priority: uint32(p.level)}
+func (p *priority) set(id int) error {
+	a := unix.SchedAttr{Policy: unix.SCHED_NORMAL, Flags: resetOnFork, Nice: int32(p.nice)}
+	if p.level > 0 {
+		a.Policy, a.Priority, a.Nice = unix.SCHED_RR, uint32(p.level), 0
+	}
 	a.Size = uint32(unsafe.Sizeof(a))
 	_, _, e := unix.RawSyscall(unix.SYS_SCHED_SETATTR, uintptr(id), uintptr(unsafe.Pointer(&a)), 0)
 	if e != 0 {
@@ -124,7 +139,7 @@ func (p *priority) set(id int, policy uint32) error {
 
 // check runs in every round.
 func (p *priority) check() {
-	if p.level == 0 {
+	if p.level == 0 && p.nice == 0 {
 		return
 	}
 	id, _, _ := unix.RawSyscall(unix.SYS_GETTID, 0, 0, 0)
@@ -133,10 +148,10 @@ func (p *priority) check() {
 	}
 	p.last = int(id)
 	if !p.threads[p.last] {
-		_ = p.set(p.last, unix.SCHED_RR)
+		_ = p.set(p.last)
 		p.threads[p.last] = true
 	}
 	if time.Since(p.sweep) > sweepInterval {
-		_ = p.all(unix.SCHED_RR)
+		_ = p.all()
 	}
 }
