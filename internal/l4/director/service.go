@@ -91,14 +91,15 @@ func (s *Service) Configure(c *model.Config) model.Diagnostics {
 	if f == nil {
 		f = &model.Failover{}
 	}
-	p, d := compile(f)
+	f, d := runnable(f)
+	p, more := compile(f)
+	d = append(d, more...)
 	next := &prepared{plan: p}
 	if len(p.virtuals) > 0 {
 		d = append(d, s.fit(next)...)
 	}
 	d = append(d, p.validateCommands()...)
-	compiled, more := real.Compile(f, s.env(f))
-	next.checks = compiled
+	next.checks, more = real.Compile(f, s.env(f))
 	if d = append(d, more...); !d.HasErrors() {
 		s.prepared = next
 	}
