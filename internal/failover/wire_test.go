@@ -1,0 +1,146 @@
+package failover
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// capture is what goes over a port of the lab's bridge.
+type capture struct{ fd int }
+
+// advertAt is one advertisement on the wire.
+type advertAt struct {
+	at       time.Duration // of the kernel's clock
+	priority uint8
+}
+
+// capture begins to listen at the bridge's port of a node.
+func (l *lab) capture(port string) *capture {
+	l.t.Helper()
+	c := &capture{fd: -1}
+	failed := make(chan error)
+	go func() {
+		// Never unlocked: the thread ends with the goroutine, in that namespace.
+		runtime.LockOSThread()
+		failed <- c.open("/run/netns/"+l.bridge(), port)
+	}()
+	if err := <-failed; err != nil {
+		l.t.Fatal(err)
+	}
+	l.t.Cleanup(func() { unix.Close(c.fd) })
+	return c
+}
+
+func (c *capture) open(namespace, port string) error {
+	ns, err := unix.Open(namespace, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(ns)
+	if err := unix.Setns(ns, unix.CLONE_NEWNET); err != nil {
+		return err
+	}
+	all := uint16(unix.ETH_P_ALL<<8 | unix.ETH_P_ALL>>8)
+	if c.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, int(all)); err != nil {
+		return err
+	}
+	_ = unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 8<<20)
+	if err := unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1); err != nil {
+		return err
+	}
+	r, err := unix.NewIfreq(port)
+	if err != nil {
+		return err
+	}
+	if err := unix.IoctlIfreq(c.fd, unix.SIOCGIFINDEX, r); err != nil {
+		return err
+	}
+	return unix.Bind(c.fd, &unix.SockaddrLinklayer{Protocol: all, Ifindex: int(r.Uint32())})
+}
+
+// adverts are those of version 3 over IPv4 that have come in, by VRID.
+func (c *capture) adverts() map[uint8][]advertAt {
+	all := map[uint8][]advertAt{}
+	var packet, control [512]byte
+	for {
+		n, nc, _, _, err := unix.Recvmsg(c.fd, packet[:], control[:], 0)
+		if err != nil {
+			return all
+		}
+		const header = 20
+		if n < header+8 || packet[0] != 0x45 || packet[9] != 112 || packet[header] != 0x31 {
+			continue
+		}
+		messages, _ := unix.ParseSocketControlMessage(control[:nc])
+		for _, m := range messages {
+			if m.Header.Type == unix.SCM_TIMESTAMPNS {
+				ts := (*unix.Timespec)(unsafe.Pointer(&m.Data[0]))
+				vrid := packet[header+1]
+				all[vrid] = append(all[vrid], advertAt{time.Duration(ts.Nano()), packet[header+2]})
+			}
+		}
+	}
+}
+
+// TestReloadOnTheWire: a reload changes one of 50 instances, and the other 49
+// send every advertisement on time. Peers wait for three intervals and more; a
+// quarter of one is for a machine that is busy with other tests, and when that
+// is not enough the reload is tried again.
+func TestReloadOnTheWire(t *testing.T) {
+	t.Parallel()
+	const n, interval, changed = 50, 400 * time.Millisecond, 7
+	l := newLab(t, 1)
+	text := manyText(n, "0.4")
+	a := l.start(0, text, nil)
+	l.eventually("all are master", func() bool {
+		return strings.Count(l.try("-n "+l.nodes[0]+" -o -4 addr show"), "inet 10.0.") == n
+	})
+	late := ""
+	for priority := range uint8(4) {
+		c := l.capture("p1")
+		time.Sleep(3 * interval)
+		a.write(strings.Replace(text, "virtual_router_id 7\n priority 150", fmt.Sprintf("virtual_router_id 7\n priority 14%d", priority), 1))
+		if got := a.control("reload"); got != "" {
+			t.Fatal(got)
+		}
+		time.Sleep(3 * interval)
+		all := c.adverts()
+		if last := all[changed]; len(last) == 0 || last[0].priority == last[len(last)-1].priority {
+			t.Fatalf("the one that was changed did not change: %v", last)
+		}
+		if late = onTime(all, n, changed, interval); late == "" {
+			return
+		}
+		t.Logf("attempt %d: %s", priority+1, late)
+	}
+	t.Error(late)
+}
+
+// onTime says what is wrong with the gaps between advertisements of instances 1
+// to n but one; "": nothing.
+func onTime(all map[uint8][]advertAt, n, but int, interval time.Duration) string {
+	for vrid := 1; vrid <= n; vrid++ {
+		list := all[uint8(vrid)]
+		if vrid == but {
+			continue
+		}
+		if len(list) < 5 {
+			return "too few advertisements"
+		}
+		for k := 1; k < len(list); k++ {
+			if gap := list[k].at - list[k-1].at; gap > interval*5/4 {
+				return fmt.Sprintf("VRID %d: nothing for %v", vrid, gap)
+			}
+			if list[k].priority != 150 {
+				return "another priority"
+			}
+		}
+	}
+	return ""
+}
