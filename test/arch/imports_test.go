@@ -23,8 +23,8 @@ type importRule struct {
 
 // rules has an entry for every package: the first whose pattern fits counts.
 var rules = []importRule{
-	{of: "cmd/...", only: []string{"internal/alert", "internal/keeper/...", "internal/node", "internal/dialect/...", "internal/lab/...", "internal/rule", "internal/model"},
-		why: "the program parses its arguments and hands over; planes meet in node"},
+	{of: "cmd/...", only: []string{"internal/alert", "internal/keeper/...", "internal/node", "internal/dialect/...", "internal/l4/...", "internal/lab/...", "internal/rule", "internal/model"},
+		why: "the program parses its arguments and hands over; planes meet in node (ipvsadm and realserver are programs of their own)"},
 	{of: "internal/node", only: []string{"internal/..."},
 		why: "node is the one place where planes meet"},
 
@@ -80,8 +80,10 @@ var rules = []importRule{
 		why:   "the failover process stands on VRRP, the host's network and trackers; it knows no traffic and no dialect"},
 	{of: "internal/l4/director", only: []string{"internal/alert", "internal/command", "internal/health/real", "internal/health/checks", "internal/l4", "internal/model"}, never: []string{"net/http"},
 		why: "it turns configuration and check results into a desired state; the data plane is behind l4.Plane"},
-	{of: "internal/l4/ipvsadm", only: nil, never: []string{"net/http", "os", "syscall"},
-		why: "a command line and tables: pure"},
+	{of: "internal/l4/ipvsadm", only: []string{"internal/l4"}, never: []string{"net/http"},
+		why: "a command line and tables; who forwards is behind an interface"},
+	{of: "internal/l4/realserver", only: []string{"internal/l4", "internal/netconf", "internal/wire/neighbor"}, never: []string{"net/http"},
+		why: "a real server's side changes the host through netconf"},
 	{of: "internal/l4/...", only: []string{"internal/keyhash", "internal/l4/...", "internal/wire/neighbor"}, never: []string{"net/http"},
 		why: "data planes forward what they are told and know no configuration"},
 	{of: "internal/lab/...", only: []string{"internal/lab/...", "internal/wire/neighbor"},

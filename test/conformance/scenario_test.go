@@ -82,7 +82,7 @@ func (sc *scenario) text() string {
 
 // attempts: a scenario that differs is run again, for the machine may have
 // been too busy for its clocks.
-const attempts = 2
+const attempts = 3
 
 // runAll runs the scenarios beside each other.
 func runAll(t *testing.T, list []scenario) {
