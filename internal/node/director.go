@@ -47,13 +47,21 @@ func (w *forwarding) open(o FailoverOptions, f *failover.Service) {
 		Post: f.Post, BFD: f.BFD, File: f.File})
 }
 
-// namespaceID tells network namespaces apart as long as the host runs.
+// namespaceID tells network namespaces apart as long as the host runs: by the
+// kernel's cookie, which no other one gets again, or before Linux 5.14 by the
+// inode.
 func namespaceID() string {
+	if fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err == nil {
+		defer unix.Close(fd)
+		if n, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE); err == nil {
+			return fmt.Sprint(n)
+		}
+	}
 	var st unix.Stat_t
 	if unix.Stat("/proc/self/ns/net", &st) != nil {
 		return "0"
 	}
-	return fmt.Sprint(st.Ino)
+	return fmt.Sprint("inode-", st.Ino)
 }
 
 // beside is what the failover service tells.
