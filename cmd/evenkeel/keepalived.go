@@ -57,6 +57,9 @@ func keepalivedMain(name string, args []string) int {
 	for _, why := range k.Ignored {
 		fmt.Fprintf(os.Stderr, "%s: no effect: %s\n", name, why)
 	}
+	if !enterNamespace(k.Namespace, options) {
+		return 1
+	}
 	if k.Test {
 		return keepalivedTest(k, options)
 	}

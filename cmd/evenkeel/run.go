@@ -76,6 +76,10 @@ func runCommand(args []string) int {
 	case holder.IsFailover():
 		return hold(moving, holder.Options{Stderr: os.Stderr, Quiet: *quiet, Report: excerpts(os.Stderr)})
 	}
+	// A proxy stays where it is: then a net_namespace is refused further on.
+	if len(sorted.proxy) == 0 && !enterNamespace("", moving) {
+		return 1
+	}
 	setStartVariables(&argv.HAProxy{}, sorted.proxy)
 	o := keeper.Options{Path: executable(), Args: os.Args, Version: version, Master: true, Foreground: true,
 		Notify: true, AlwaysPid: true, Pidfile: *pidfile, Log: logLine(*quiet),

@@ -132,7 +132,8 @@ func prepare(c *model.Config, o *Options) (*plan, model.Diagnostics) {
 	return p, d
 }
 
-// checkNamespace: the process was started in a namespace and stays there.
+// checkNamespace: a process that moves addresses and nothing else was started in
+// the namespace. None changes it while it runs.
 func checkNamespace(m *model.Failover, d *model.Diagnostics) {
 	if m.Namespace == "" {
 		return
@@ -144,7 +145,7 @@ func checkNamespace(m *model.Failover, d *model.Diagnostics) {
 	}
 	have, err := os.Stat("/proc/self/ns/net")
 	if err != nil || !os.SameFile(want, have) {
-		d.Errorf(m.Pos, "net_namespace %s is not the one that this process runs in; start it with 'ip netns exec %s'", m.Namespace, m.Namespace)
+		d.Errorf(m.Pos, "net_namespace %s is not the one that this process runs in, and it cannot change: restart it; with -s or beside a proxy, start all of it with 'ip netns exec %s evenkeel …' and take the line out", m.Namespace, m.Namespace)
 	}
 }
 
