@@ -111,3 +111,33 @@ func TestClientTrouble(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestRetireAtOnce: what was changed a moment before the end is not lost,
+// whether the loop came to it or not.
+func TestRetireAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		start := func() *director.Client {
+			b.begin()
+			if d := b.configure("global_defs {\n router_id x\n}\n"); d.HasErrors() {
+				t.Fatal(d)
+			}
+			if err := b.service.Start(); err != nil {
+				t.Fatal(err)
+			}
+			return &director.Client{Ask: func(line string) (string, error) { return b.service.Control(line), nil }}
+		}
+		const rounds = 16 // each mark is a coin tossed
+		for mark := range uint32(rounds) {
+			if err := start().AddService(l4.Service{Key: l4.Key{FwMark: mark + 1}}); err != nil {
+				t.Fatal(err)
+			}
+			b.service.Retire()
+		}
+		list, err := start().Services()
+		if err != nil || len(list) != rounds {
+			t.Errorf("%d of %d services are left, %v", len(list), rounds, err)
+		}
+		b.service.Stop()
+	})
+}

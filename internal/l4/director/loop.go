@@ -181,8 +181,18 @@ func (s *Service) save() {
 		return
 	}
 	x := &saved{Manual: s.manual, Down: down}
+	gone := map[l4.Key]bool{}
+	for i := range s.manual.Services {
+		if m := &s.manual.Services[i]; m.Deleted && !m.Whole {
+			gone[m.Key] = true
+		}
+	}
 	for _, v := range s.plan.virtuals {
-		x.Owned = append(x.Owned, v.keys...)
+		for _, k := range v.keys {
+			if !gone[k] {
+				x.Owned = append(x.Owned, k)
+			}
+		}
 	}
 	s.write(x)
 }
