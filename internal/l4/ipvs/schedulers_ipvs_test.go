@@ -40,9 +40,9 @@ type recorder struct {
 
 func (r *recorder) line(format string, args ...any) { fmt.Fprintf(&r.text, format+"\n", args...) }
 
-// patience is how long the answer of the kernel takes at most; no packet is an
-// answer too, where no server is usable.
-const patience = 300 * time.Millisecond
+// patience is how long the answer of the kernel takes at most. Where no server
+// is usable it is an ICMP message, or nothing.
+const patience = 2 * time.Second
 
 // syn opens a connection of a client.
 func (r *recorder) syn(client netip.AddrPort) {
@@ -60,7 +60,7 @@ func (r *recorder) syn(client netip.AddrPort) {
 	}
 	for {
 		p, ok := r.w.next(protocol, patience)
-		if !ok {
+		if !ok || p.protocol == icmp && p.inner != nil && p.inner.from == client {
 			r.line("%s %v none", what, client)
 			return
 		}

@@ -19,6 +19,9 @@ import (
 // ipip is the protocol of an IPv4 packet in another.
 const ipip l4.Protocol = 4
 
+// icmp is that of refusals.
+const icmp l4.Protocol = 1
+
 const (
 	flagFIN = 1
 	flagSYN = 2
@@ -47,7 +50,7 @@ func newWire(t *testing.T) *wire {
 	}
 	w := &wire{os.NewFile(uintptr(fd), "tun")}
 	t.Cleanup(func() { w.f.Close() })
-	for name, value := range map[string]string{"net/ipv4/ip_forward": "1", "net/ipv4/conf/all/rp_filter": "0", "net/ipv4/conf/ekI0/rp_filter": "0", "net/ipv6/conf/ekI0/disable_ipv6": "1"} {
+	for name, value := range map[string]string{"net/ipv4/ip_forward": "1", "net/ipv4/icmp_ratelimit": "0", "net/ipv4/icmp_msgs_per_sec": "100000", "net/ipv4/conf/all/rp_filter": "0", "net/ipv4/conf/ekI0/rp_filter": "0", "net/ipv6/conf/ekI0/disable_ipv6": "1"} {
 		if err := os.WriteFile("/proc/sys/"+name, []byte(value), 0); err != nil {
 			t.Fatal(err)
 		}
@@ -71,7 +74,7 @@ type packet struct {
 	protocol l4.Protocol
 	from, to netip.AddrPort
 	flags    byte
-	inner    *packet // of IPIP
+	inner    *packet // of IPIP, and what an ICMP error is about
 }
 
 func read(b []byte) (packet, bool) {
@@ -94,11 +97,16 @@ func read(b []byte) (packet, bool) {
 		if in, ok := read(rest); ok {
 			p.inner = &in
 		}
+	case p.protocol == icmp && len(rest) > 8:
+		if in, ok := read(rest[8:]); ok {
+			p.inner = &in
+		}
 	}
 	return p, true
 }
 
-// next is the next packet of a protocol; ok is false when none came in time.
+// next is the next packet of a protocol or of ICMP; ok is false when none came
+// in time.
 func (w *wire) next(protocol l4.Protocol, wait time.Duration) (packet, bool) {
 	b := make([]byte, 70000)
 	if err := w.f.SetReadDeadline(time.Now().Add(wait)); err != nil {
@@ -109,7 +117,7 @@ func (w *wire) next(protocol l4.Protocol, wait time.Duration) (packet, bool) {
 		if err != nil {
 			return packet{}, false
 		}
-		if p, ok := read(b[:n]); ok && p.protocol == protocol {
+		if p, ok := read(b[:n]); ok && (p.protocol == protocol || p.protocol == icmp) {
 			return p, true
 		}
 	}
@@ -117,11 +125,15 @@ func (w *wire) next(protocol l4.Protocol, wait time.Duration) (packet, bool) {
 
 func (w *wire) expect(t *testing.T, protocol l4.Protocol) packet {
 	t.Helper()
-	p, ok := w.next(protocol, 5*time.Second)
-	if !ok {
-		t.Fatalf("no packet of protocol %d came", protocol)
+	for {
+		p, ok := w.next(protocol, 5*time.Second)
+		if !ok {
+			t.Fatalf("no packet of protocol %d came", protocol)
+		}
+		if p.protocol == protocol {
+			return p
+		}
 	}
-	return p
 }
 
 func ipPacket(protocol l4.Protocol, from, to netip.Addr, payload int) []byte {
