@@ -433,7 +433,7 @@ func (k *Keeper) holderDied(c *holderChild, text string) {
 		f.deaths = 0
 	}
 	k.log(Alert, "The failover process (%d) exited with code %s: started again.", c.process.Pid, text)
-	k.after(backoff(f.deaths*4), k.restartFailover)
+	k.after(backoff(f.deaths), k.restartFailover)
 }
 
 // release hands the addresses over, if there are any, and then goes on with
