@@ -3,6 +3,7 @@ package failover
 import (
 	"bufio"
 	"bytes"
+	goflag "flag"
 	"fmt"
 	"io"
 	"os"
@@ -26,8 +27,17 @@ func TestMain(m *testing.M) {
 	if path := os.Getenv(nodeVariable); path != "" {
 		os.Exit(nodeMain(path))
 	}
+	goflag.Parse()
+	given := false
+	goflag.Visit(func(f *goflag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		// They wait for the protocol most of the time.
+		_ = goflag.Set("test.parallel", fmt.Sprint(testsAtOnce))
+	}
 	os.Exit(m.Run())
 }
+
+const testsAtOnce = 8
 
 // nodeMain is a failover process. Lines on its standard input are: reload,
 // stop, retire, or what Control takes; each is answered, ending with a zero.
@@ -138,6 +148,11 @@ func newLab(t *testing.T, nodes int) *lab {
 		ns := fmt.Sprintf("%s-%d", l.name, n)
 		l.nodes = append(l.nodes, ns)
 		l.ip("netns add " + ns)
+		// Nobody else has the addresses that it makes: without detection they
+		// are there at once.
+		if out, err := exec.Command("ip", "netns", "exec", ns, "sh", "-c", "cd /proc/sys/net/ipv6/conf && echo 0 >default/accept_dad && echo 0 >all/accept_dad").CombinedOutput(); err != nil {
+			t.Fatalf("accept_dad: %v %s", err, out)
+		}
 		l.ip(fmt.Sprintf("-n %s link add p%d type veth peer name eth0 netns %s", l.bridge(), n, ns))
 		l.ip(fmt.Sprintf("-n %s link set p%d master br0 up", l.bridge(), n))
 		l.ip("-n " + ns + " link set lo up")
@@ -191,9 +206,12 @@ func (l *lab) try(args string) string {
 // patience is for conditions that hold sooner or later, on any machine.
 const patience = 30 * time.Second
 
+// pause is between two looks at a node, each of which is a process.
+const pause = 40 * time.Millisecond
+
 func (l *lab) eventually(what string, f func() bool) {
 	l.t.Helper()
-	for deadline := time.Now().Add(patience); !f(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !f(); time.Sleep(pause) {
 		if time.Now().After(deadline) {
 			l.t.Fatalf("not within %v: %s", patience, what)
 		}

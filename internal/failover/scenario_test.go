@@ -54,10 +54,10 @@ func TestRestartStaysMaster(t *testing.T) {
 			l := newLab(t, 2)
 			page := newPage(t)
 			// A long interval, so that the test binary starts within the peers' patience.
-			a := l.start(0, strings.ReplaceAll(instanceText("VI_1", 51, 150, vip+"/24"), "advert_int 0.1", "advert_int 3"), page)
-			b := l.start(1, strings.ReplaceAll(instanceText("VI_1", 51, 100, vip+"/24"), "advert_int 0.1", "advert_int 3"), nil)
+			a := l.start(0, strings.ReplaceAll(instanceText("VI_1", 51, 150, vip+"/24"), "advert_int 0.1", "advert_int 1"), page)
+			b := l.start(1, strings.ReplaceAll(instanceText("VI_1", 51, 100, vip+"/24"), "advert_int 0.1", "advert_int 1"), nil)
 			l.eventually("the first is master", func() bool { return a.instance("VI_1").State == "MASTER" })
-			if w, ok := page.ReadWill(); !ok || len(w.Alive) != 1 || len(w.Leave) != 1 || len(w.Remove) == 0 || w.Every != 3*time.Second {
+			if w, ok := page.ReadWill(); !ok || len(w.Alive) != 1 || len(w.Leave) != 1 || len(w.Remove) == 0 || w.Every != time.Second {
 				t.Fatalf("will: %+v %v", w, ok)
 			}
 			if how == "crash" {

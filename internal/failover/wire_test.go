@@ -24,13 +24,19 @@ type advertAt struct {
 func (l *lab) capture(port string) *capture {
 	l.t.Helper()
 	c := &capture{fd: -1}
-	failed := make(chan error)
-	go func() {
-		// Never unlocked: the thread ends with the goroutine, in that namespace.
-		runtime.LockOSThread()
-		failed <- c.open("/run/netns/"+l.bridge(), port)
-	}()
-	if err := <-failed; err != nil {
+	// The thread must not end: nodes that it has started would end with it.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	home, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer unix.Close(home)
+	err = c.open("/run/netns/"+l.bridge(), port)
+	if back := unix.Setns(home, unix.CLONE_NEWNET); back != nil {
+		panic(back) // other tests would go on in there
+	}
+	if err != nil {
 		l.t.Fatal(err)
 	}
 	l.t.Cleanup(func() { unix.Close(c.fd) })
