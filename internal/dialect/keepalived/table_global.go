@@ -61,7 +61,7 @@ func globalKeywords() []keyword {
 			readGARPExtra(&p.global.garpExtraAll, &p.global.garpExtra, p, n)
 		}},
 		{Name: "vrrp_startup_delay", Args: "SECONDS", In: placeGlobal, Help: "how long instances wait after the start", Parse: timed(0, maxTimer, failover(func(f *F) *time.Duration { return &f.StartupDelay }))},
-		{Name: "log_unknown_vrids", In: placeGlobal, Help: "advertisements for nobody are logged", Parse: set(failover(func(f *F) *bool { return &f.LogUnknownVRIDs }))},
+		{Name: "log_unknown_vrids", Status: statusHarmless, Cure: "advertisements for nobody are dropped before they are read", In: placeGlobal, Help: "advertisements for nobody are logged", Parse: set(failover(func(f *F) *bool { return &f.LogUnknownVRIDs }))},
 		{Name: "vmac_prefix", Args: "NAME", In: placeGlobal, Help: "of the names of use_vmac interfaces (vrrp)", Parse: onceText(func(f *F) *string { return &f.VMACPrefix })},
 		{Name: "vmac_addr_prefix", Args: "NAME", In: placeGlobal, Help: "of the names of use_vmac_addr interfaces", Parse: onceText(func(f *F) *string { return &f.VMACAddrPrefix })},
 		{Name: "dynamic_interfaces", Args: "[allow_if_changes]", In: placeGlobal, Help: "interfaces may come later, and go", Parse: readDynamic},
@@ -97,25 +97,25 @@ func globalProcessKeywords() []keyword {
 		{Name: "nftables_priority", Args: "-65535-65535", In: placeGlobal, Help: "the place of its chain (-1)", Parse: countedP(-65535, 65535, failover(func(f *F) **int { return &f.Firewall.Priority }))},
 		{Name: "nftables_counters", In: placeGlobal, Help: "the rules count", Parse: set(failover(func(f *F) *bool { return &f.Firewall.Counters }))},
 		{Name: "vrrp_rt_priority", Args: "1-99", In: placeGlobal, Help: "real-time priority", Parse: counted(1, 99, failover(func(f *F) *int { return &f.RTPriority }))},
-		{Name: "vrrp_rlimit_rttime", Args: "MICROSECONDS", In: placeGlobal, Help: "processor time without a pause", Parse: func(p *parser, n *node) {
+		{Name: "vrrp_rlimit_rttime", Status: statusHarmless, Cure: "the loop never runs long, and the limit is raised as far as it may", Args: "MICROSECONDS", In: placeGlobal, Help: "processor time without a pause", Parse: func(p *parser, n *node) {
 			if v, ok := p.number(n, 1, 1, math.MaxInt32, "the line is not used"); ok {
 				p.f.RTTimeLimit = time.Duration(v) * time.Microsecond
 			}
 		}},
 		{Name: "vrrp_priority", Args: "-20-19", In: placeGlobal, Help: "niceness", Parse: countedP(-20, 19, failover(func(f *F) **int { return &f.Nice }))},
-		{Name: "vrrp_cpu_affinity", Args: "NUMBER …", In: placeGlobal, Help: "the processors it runs on", Parse: readCPUs},
-		{Name: "vrrp_no_swap", In: placeGlobal, Help: "it stays in memory", Parse: set(failover(func(f *F) *bool { return &f.NoSwap }))},
+		{Name: "vrrp_cpu_affinity", Status: statusHarmless, Cure: "use CPUAffinity= of the systemd unit", Args: "NUMBER …", In: placeGlobal, Help: "the processors it runs on", Parse: readCPUs},
+		{Name: "vrrp_no_swap", Status: statusHarmless, Cure: "use MemorySwapMax=0 of the systemd unit", In: placeGlobal, Help: "it stays in memory", Parse: set(failover(func(f *F) *bool { return &f.NoSwap }))},
 		{Name: "net_namespace", Args: "NAME", In: top, Help: "the network namespace to run in", Parse: onceText(func(f *F) *string { return &f.Namespace })},
 		{Name: "net_namespace_ipvs", Args: "[NAME]", In: top, Help: "the network namespace of virtual servers", Parse: func(p *parser, n *node) {
 			p.f.HasNamespaceIPVS, p.f.NamespaceIPVS = true, n.arg(1)
 		}},
 		{Name: "instance", Args: "NAME", In: top, Help: "of several that run on one host", Parse: onceText(func(f *F) *string { return &f.Instance })},
 		{Name: "child_wait_time", Args: "SECONDS", In: placeTop, Help: "how long the end may take (5)", Parse: timed(0, maxTimer, failover(func(f *F) *time.Duration { return &f.ChildWait }))},
-		{Name: "config_save_dir", Args: "DIRECTORY", In: placeGlobal, Help: "the configuration is kept there at each reload", Parse: text1(failover(func(f *F) *string { return &f.ConfigDirectory }))},
+		{Name: "config_save_dir", Status: statusHarmless, Cure: "a reload that is bad changes nothing, so there is nothing to go back to", Args: "DIRECTORY", In: placeGlobal, Help: "the configuration is kept there at each reload", Parse: text1(failover(func(f *F) *string { return &f.ConfigDirectory }))},
 		{Name: "reload_check_config", Args: "[LOG]", In: placeGlobal, Help: "a reload is checked before it is done: here that is always so", Parse: func(p *parser, n *node) { p.f.ReloadCheckLog = n.arg(1) }},
-		{Name: "reload_time_file", Args: "PATH", In: placeGlobal, Help: "holds the time of the next reload", Parse: text1(failover(func(f *F) *string { return &f.ReloadTimeFile }))},
-		{Name: "reload_repeat", In: placeGlobal, Help: "that file stays: a reload every day", Parse: set(failover(func(f *F) *bool { return &f.ReloadRepeat }))},
-		{Name: "reload_file", Args: "[PATH]", In: placeGlobal, Help: "is there while files are being read", Parse: func(p *parser, n *node) {
+		{Name: "reload_time_file", Status: statusHarmless, Cure: "use a timer of systemd and 'evenkeel reload'", Args: "PATH", In: placeGlobal, Help: "holds the time of the next reload", Parse: text1(failover(func(f *F) *string { return &f.ReloadTimeFile }))},
+		{Name: "reload_repeat", Status: statusHarmless, Cure: "use a timer of systemd and 'evenkeel reload'", In: placeGlobal, Help: "that file stays: a reload every day", Parse: set(failover(func(f *F) *bool { return &f.ReloadRepeat }))},
+		{Name: "reload_file", Status: statusHarmless, Cure: "'evenkeel reload' returns when the reload is over, and says how it went", Args: "[PATH]", In: placeGlobal, Help: "is there while files are being read", Parse: func(p *parser, n *node) {
 			if p.f.ReloadFile = n.arg(1); p.f.ReloadFile == "" {
 				p.f.ReloadFile = "/run/keepalived/keepalived.reload"
 			}
