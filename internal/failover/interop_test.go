@@ -256,3 +256,82 @@ func TestWithKeepalived(t *testing.T) {
 		})
 	}
 }
+
+// A backup with nopreempt leaves a lower master alone, whichever program it is.
+func TestNoPreemptWithKeepalived(t *testing.T) {
+	needRoot(t)
+	needKeepalived(t)
+	x := interop{config: `vrrp_instance V {
+ state BACKUP
+ nopreempt
+ interface eth0
+ virtual_router_id 62
+ priority PRIORITY
+ advert_int 0.2
+ version 3
+ virtual_ipaddress {
+  192.0.2.100/24
+ }
+}`}
+	t.Run("we are higher", func(t *testing.T) {
+		t.Parallel()
+		l := newLab(t, 2)
+		k := l.keepalived(1, x.text(2, 100))
+		l.only(1, vip)
+		n := l.start(0, x.text(1, 150), nil)
+		l.eventually("we hear it", func() bool { return n.instance("V").Counters.AdvertsReceived > 10 })
+		if i := n.instance("V"); i.State != "BACKUP" {
+			t.Errorf("preempted: %+v", i)
+		}
+		k.stop()
+		l.only(0, vip)
+	})
+	t.Run("it is higher", func(t *testing.T) {
+		t.Parallel()
+		l := newLab(t, 2)
+		n := l.start(0, x.text(1, 100), nil)
+		l.only(0, vip)
+		sent := n.instance("V").Counters.AdvertsSent
+		k := l.keepalived(1, x.text(2, 150))
+		l.eventually("it has heard us", func() bool { return n.instance("V").Counters.AdvertsSent > sent+15 })
+		l.only(0, vip)
+		n.stop()
+		l.only(1, vip)
+		k.stop()
+	})
+}
+
+// Both nodes have one priority and were master apart: the higher address stays
+// master, whichever program has it.
+func TestTieWithKeepalived(t *testing.T) {
+	needRoot(t)
+	needKeepalived(t)
+	x := interop{config: `vrrp_instance V {
+ interface eth0
+ virtual_router_id 61
+ priority PRIORITY
+ advert_int 0.2
+ version 3
+ virtual_ipaddress {
+  192.0.2.100/24
+ }
+}`}
+	for ours := range 2 {
+		t.Run(fmt.Sprintf("we are node %d", ours+1), func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t, 2)
+			isolated := func(word string) {
+				for _, port := range []string{"p1", "p2"} {
+					l.ip("-n " + l.bridge() + " link set " + port + " type bridge_slave isolated " + word)
+				}
+			}
+			isolated("on")
+			l.start(ours, x.text(ours+1, 100), nil)
+			k := l.keepalived(1-ours, x.text(2-ours, 100))
+			l.eventually("two masters of a network in two parts", func() bool { return l.has(0, vip) && l.has(1, vip) })
+			isolated("off")
+			l.only(1, vip)
+			k.stop()
+		})
+	}
+}

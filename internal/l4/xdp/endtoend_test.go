@@ -2,12 +2,14 @@ package xdp
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -60,6 +62,11 @@ func (l *lan) servers(addresses func(n int) []string) {
 		l.in(name, func() {
 			for _, a := range addresses(n) {
 				tcp, err := net.Listen("tcp", net.JoinHostPort(a, "80"))
+				// The kernel makes a new IPv6 address usable a little later.
+				for end := time.Now().Add(10 * time.Second); errors.Is(err, syscall.EADDRNOTAVAIL) && time.Now().Before(end); {
+					time.Sleep(10 * time.Millisecond)
+					tcp, err = net.Listen("tcp", net.JoinHostPort(a, "80"))
+				}
 				if err != nil {
 					l.t.Fatal(err)
 				}

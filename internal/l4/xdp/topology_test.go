@@ -104,7 +104,7 @@ func (l *lan) direct() {
 			l.sysctl(s, "net.ipv4.conf."+scope+".arp_announce", "2")
 		}
 		l.ip(s, "addr add "+vip4+"/32 dev lo")
-		l.ip(s, "addr add "+vip6+"/128 dev lo")
+		l.ip(s, "addr add "+vip6+"/128 dev lo nodad")
 	}
 }
 
