@@ -344,7 +344,7 @@ func (l *Loop) poll() (int, error) {
 const (
 	rateWindow  = int64(1e6)
 	busyEvents  = 48
-	gatherNanos = 200e3
+	gatherNanos = 80e3
 )
 
 // eventRate tells from the events of one window whether the next is busy.
