@@ -25,6 +25,7 @@ const (
 	ownBeat         = time.Second
 	ownPromise      = 5 * time.Second // silence of the keeper that is taken for a freeze
 	chanceTime      = 500 * time.Millisecond
+	frozenPatience  = 150 * time.Millisecond
 )
 
 // holderChild is a failover process. Its fields belong to the loop.
@@ -330,9 +331,26 @@ func (k *Keeper) holderSilent() {
 			return
 		}
 	}
-	k.log(Alert, "The failover process (%d) is frozen: killed.", c.process.Pid)
+	// A busy machine makes it late now and then. The peers are kept waiting at
+	// once; the process is given up only if it stays silent.
+	beat := k.failover.page.LastBeat()
 	k.beginStandIn()
-	_ = c.process.Kill()
+	k.after(frozenPatience, func() { k.holderStillSilent(c, beat) })
+}
+
+// holderStillSilent ends a process that is silent since beat, or thanks the
+// stand-in.
+func (k *Keeper) holderStillSilent(c *holderChild, beat time.Duration) {
+	f := &k.failover
+	switch {
+	case f.current != c || c.told:
+	case f.page.LastBeat() == beat:
+		k.log(Alert, "The failover process (%d) is frozen: killed.", c.process.Pid)
+		_ = c.process.Kill()
+	case f.standIn != nil && !f.leaving:
+		close(f.standIn.stop)
+		f.standIn = nil
+	}
 }
 
 // chance is given to a silent process once a silence, told by its last beat.

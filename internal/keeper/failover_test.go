@@ -206,6 +206,29 @@ func TestFrozenHolderIsReplaced(t *testing.T) {
 	}
 }
 
+// A process that was only late is stood in for meanwhile, and goes on. A busy
+// machine can be too slow to wake it in time, so it has some tries.
+func TestLateHolderGoesOn(t *testing.T) {
+	d := startHolding(t, nil)
+	for try := range 5 {
+		e := d.listen()
+		var first int
+		d.await("a failover process", func() bool { first = d.holderPid(); return first != 0 })
+		if err := syscall.Kill(first, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		d.await("the stand-in", func() bool { return slices.Contains(e.all(), "alive") })
+		_ = syscall.Kill(first, syscall.SIGCONT)
+		end := time.Now().Add(2 * frozenPatience)
+		d.await("the end of the keeper's patience", func() bool { return time.Now().After(end) })
+		if d.holderPid() == first {
+			return
+		}
+		t.Logf("try %d: it was killed", try+1)
+	}
+	t.Errorf("it is killed however soon it goes on:\n%s", d.output())
+}
+
 func TestAddressesAreHandedOverWhenNoHolderStarts(t *testing.T) {
 	d := startHolding(t, nil)
 	e := d.listen()

@@ -115,20 +115,20 @@ func TestBeat(t *testing.T) {
 	if p.LastBeat() != 1000*time.Hour {
 		t.Fatalf("last beat: %v", p.LastBeat())
 	}
-	// Half of it has not passed: the timer stays where it is.
+	// A quarter of it has not passed: the timer stays where it is.
 	if err := arm(p.guard, time.Minute); err != nil {
 		t.Fatal(err)
 	}
-	p.Beat(1000*time.Hour+29*time.Minute, time.Hour)
+	p.Beat(1000*time.Hour+14*time.Minute, time.Hour)
 	if left := expiry(t, p.guard); left > time.Minute {
 		t.Fatalf("moved too early, to %v", left)
 	}
-	p.Beat(1000*time.Hour+31*time.Minute, time.Hour)
+	p.Beat(1000*time.Hour+16*time.Minute, time.Hour)
 	if left := expiry(t, p.guard); left < 59*time.Minute {
 		t.Fatalf("not moved: %v", left)
 	}
 	// A shorter promise counts at once.
-	p.Beat(1000*time.Hour+31*time.Minute, time.Minute)
+	p.Beat(1000*time.Hour+16*time.Minute, time.Minute)
 	if left := expiry(t, p.guard); left > time.Minute {
 		t.Fatalf("a shorter promise was ignored: %v", left)
 	}

@@ -24,7 +24,7 @@ func arm(fd int, d time.Duration) error {
 
 // Beat says that the failover process is alive and will say so again within
 // d. The keeper is woken only if that does not happen. Cheap enough for every
-// round of a loop: the timer is moved when half of d has passed.
+// round of a loop: the timer is moved when a quarter of d has passed.
 func (p *Page) Beat(now, d time.Duration) error {
 	p.head().beat.Store(int64(now))
 	return beat(p.guard, &p.guardUntil, now, d)
@@ -47,7 +47,7 @@ func (p *Page) Rest() error {
 func (p *Page) KeeperBeat(now, d time.Duration) error { return beat(p.keeper, &p.keeperUntil, now, d) }
 
 func beat(fd int, until *time.Duration, now, d time.Duration) error {
-	if left := *until - now; left > d/2 && left <= d {
+	if left := *until - now; left > d-d/4 && left <= d {
 		return nil
 	}
 	*until = now + d
