@@ -49,7 +49,7 @@ func keepalivedMain(name string, args []string) int {
 		syscall.Umask(k.Umask)
 	}
 	options := node.FailoverOptions{Files: []string{k.File}, ConfigID: k.ConfigID, Version: version, Stderr: os.Stderr,
-		Sinks: consoleSinks(k.Console || k.DontFork, !k.NoSyslog, k.Facility), KeepAddresses: k.DontRelease, KeepServices: k.DontReleaseIPVS,
+		Sinks: consoleSinks(k.Console || k.DontFork, !k.NoSyslog, k.Facility, k.Detail), KeepAddresses: k.DontRelease, KeepServices: k.DontReleaseIPVS,
 		NoForwarding: k.OnlyVRRP && !k.OnlyCheck, NoAddresses: k.OnlyCheck && !k.OnlyVRRP}
 	if holder.IsFailover() {
 		return hold(options, holder.Options{Stderr: os.Stderr, Report: keepalivedReport})
@@ -131,24 +131,27 @@ func hold(options node.FailoverOptions, o holder.Options) int {
 
 // consoleSinks are where events go besides what a configuration says: the
 // console, and syslog, or the journal where systemd listens. facility is a
-// number of syslog, or -1.
-func consoleSinks(console, syslog bool, facility int) []alert.Spec {
+// number of syslog, or -1; detail: what is only for looking closely as well.
+func consoleSinks(console, syslog bool, facility int, detail bool) []alert.Spec {
 	var sinks []alert.Spec
-	name := ""
+	name, level := "", alert.Info
+	if detail {
+		level = alert.Debug
+	}
 	if facility >= 0 {
 		name = facilityNames[facility]
 	}
 	journal := os.Getenv("JOURNAL_STREAM") != ""
 	if console && !journal {
-		sinks = append(sinks, alert.Stream{Name: "stderr", To: os.Stderr})
+		sinks = append(sinks, alert.Stream{Name: "stderr", To: os.Stderr, Level: level})
 	}
 	switch {
 	case !syslog:
 	case journal:
-		sinks = append(sinks, alert.Journal{Facility: name})
+		sinks = append(sinks, alert.Journal{Facility: name, Level: level})
 	default:
 		if _, err := os.Stat("/dev/log"); err == nil {
-			sinks = append(sinks, alert.Syslog{Facility: name})
+			sinks = append(sinks, alert.Syslog{Facility: name, Level: level})
 		}
 	}
 	return sinks

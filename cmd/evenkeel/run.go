@@ -69,7 +69,7 @@ func runCommand(args []string) int {
 	}
 	options := node.Options{Files: sorted.proxy, Stderr: os.Stderr, Quiet: *quiet, Version: haproxyVersion()}
 	moving := node.FailoverOptions{Files: sorted.failover, ConfigID: *id, Version: version, Stderr: os.Stderr,
-		WithProxy: len(sorted.proxy) > 0, MetricsAddr: *metricsAddr, Sinks: consoleSinks(true, true, -1)}
+		WithProxy: len(sorted.proxy) > 0, MetricsAddr: *metricsAddr, Sinks: consoleSinks(true, true, -1, false)}
 	switch {
 	case worker.IsWorker():
 		return work(options, worker.Options{Stderr: os.Stderr, Quiet: *quiet, Report: excerpts(os.Stderr)})

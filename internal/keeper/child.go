@@ -35,6 +35,18 @@ type child struct {
 	asked      map[int]func(fd int) // answers that are waited for; fd -1: none
 }
 
+// childEnvironment is this process's own without what concerns it alone, and
+// with more.
+func (k *Keeper) childEnvironment(more ...string) []string {
+	env := make([]string, 0, len(k.o.Env)+len(more)+1)
+	for _, v := range k.o.Env {
+		if !strings.HasPrefix(v, detachVariable+"=") && !strings.HasPrefix(v, "NOTIFY_SOCKET=") {
+			env = append(env, v)
+		}
+	}
+	return append(env, more...)
+}
+
 // spawn starts a worker process.
 func (k *Keeper) spawn(recovery bool) (*child, error) {
 	ours, theirs, err := ipc.Pair()
@@ -47,13 +59,7 @@ func (k *Keeper) spawn(recovery bool) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
-	env := make([]string, 0, len(k.o.Env)+3)
-	for _, v := range k.o.Env {
-		if !strings.HasPrefix(v, detachVariable+"=") && !strings.HasPrefix(v, "NOTIFY_SOCKET=") {
-			env = append(env, v)
-		}
-	}
-	env = append(env, worker.FDVariable+"=3")
+	env := k.childEnvironment(worker.FDVariable + "=3")
 	if k.master {
 		env = append(env, "HAPROXY_MWORKER=1")
 	}

@@ -117,13 +117,7 @@ func (k *Keeper) spawnHolder() (*holderChild, error) {
 	if err != nil {
 		return nil, err
 	}
-	env := make([]string, 0, len(k.o.Env)+1)
-	for _, v := range k.o.Env {
-		if !strings.HasPrefix(v, detachVariable+"=") && !strings.HasPrefix(v, "NOTIFY_SOCKET=") {
-			env = append(env, v)
-		}
-	}
-	env = append(env, holder.FDVariable+"=3")
+	env := k.childEnvironment(holder.FDVariable + "=3")
 	files := []*os.File{os.Stdin, os.Stdout, os.Stderr, file}
 	for _, fd := range k.failover.page.Files() {
 		d, err := syscall.Dup(fd)
@@ -407,6 +401,10 @@ func (k *Keeper) giveUp(s *standIn) {
 		k.post(func() {
 			_ = f.page.WriteWill(lease.Will{})
 			f.leaving, f.standIn = false, nil
+			if f.releasing {
+				k.addressesReleased()
+				return
+			}
 			k.startHolding(f.current)
 		})
 	}()
@@ -472,9 +470,17 @@ func (k *Keeper) release(then func()) {
 		_ = f.candidate.process.Kill()
 		f.candidate = nil
 	}
-	if c == nil {
-		k.giveUp(f.standIn)
-		k.addressesReleased()
+	if c == nil || !c.serves && f.standIn != nil {
+		// There is nobody to ask: the will is done from here, whole.
+		if c != nil {
+			c.told = true
+			f.current = nil
+			_ = c.process.Kill()
+		}
+		if !f.leaving {
+			close(f.standIn.stop)
+			k.giveUp(f.standIn)
+		}
 		return
 	}
 	k.tell(k.current, message{Op: worker.OpLeave})

@@ -247,6 +247,28 @@ func TestAddressesAreHandedOverWhenNoHolderStarts(t *testing.T) {
 	d.await("a failover process that is new to it", func() bool { return d.holderPid() != 0 && strings.Count(d.journal(), "after \"\"") >= 2 })
 }
 
+// A stop while the keeper stands in does the whole will before it ends.
+func TestStopWhileStoodInFor(t *testing.T) {
+	d := startHolding(t, nil, "-noworker")
+	e := d.listen()
+	d.rewrite(readString(d.config) + "\nunmovable")
+	if err := syscall.Kill(d.holderPid(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	d.await("the stand-in", func() bool { return slices.Contains(e.all(), "alive") })
+	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-d.exited:
+	case <-time.After(patience):
+		t.Fatalf("it does not end\n%s", d.output())
+	}
+	if heard := e.all(); heard[len(heard)-1] != "leave" {
+		t.Errorf("the peers heard %q", heard)
+	}
+}
+
 func TestStopHandsOverFirst(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGUSR1} {
 		t.Run(sig.String(), func(t *testing.T) {

@@ -12,30 +12,25 @@ const DefaultKeepalivedFile = "/etc/keepalived/keepalived.conf"
 
 // Keepalived is what a command line of keepalived asks for (keepalived(8)).
 type Keepalived struct {
-	File              string
-	OnlyVRRP          bool // -P
-	OnlyCheck         bool // -C
-	NoBFD             bool // -B
-	Console           bool // -l
-	Detail            bool // -D
-	Facility          int  // -S, of syslog; -1: as configured
-	NoSyslog          bool // -G
-	DontFork          bool // -n
-	Dump              bool // -d
-	DontRelease       bool // -V: addresses stay when the daemon stops
-	DontReleaseIPVS   bool // -I
-	DontRespawn       bool // -R
-	AddressMonitoring bool // -a
-	AllConfig         bool // -e: a missing include is an error
-	Pidfile           string
-	Namespace         string // -s
-	ConfigID          string // -i
-	Umask             int    // -u; -1: as it is
-	Signal            string // --signum
-	Test              bool   // -t
-	TestLog           string
-	Version           bool
-	Help              bool
+	File            string
+	OnlyVRRP        bool // -P
+	OnlyCheck       bool // -C
+	Console         bool // -l
+	Detail          bool // -D
+	Facility        int  // -S, of syslog; -1: as configured
+	NoSyslog        bool // -G
+	DontFork        bool // -n
+	DontRelease     bool // -V: addresses stay when the daemon stops
+	DontReleaseIPVS bool // -I
+	Pidfile         string
+	Namespace       string // -s
+	ConfigID        string // -i
+	Umask           int    // -u; -1: as it is
+	Signal          string // --signum
+	Test            bool   // -t
+	TestLog         string
+	Version         bool
+	Help            bool
 	// Ignored are options that have no meaning here, with the reason.
 	Ignored []string
 }
@@ -76,7 +71,7 @@ var keepalivedOptions = []keepalivedOption{
 	textOption('f', "use-file", func(k *Keepalived) *string { return &k.File }),
 	flagOption('P', "vrrp", func(k *Keepalived) *bool { return &k.OnlyVRRP }),
 	flagOption('C', "check", func(k *Keepalived) *bool { return &k.OnlyCheck }),
-	flagOption('B', "no_bfd", func(k *Keepalived) *bool { return &k.NoBFD }),
+	idleOption('B', "no_bfd", noValue, "BFD runs where a bfd_instance is configured"),
 	idleOption(0, "all", noValue, "one process does what is configured"),
 	flagOption('l', "log-console", func(k *Keepalived) *bool { return &k.Console }),
 	flagOption('D', "log-detail", func(k *Keepalived) *bool { return &k.Detail }),
@@ -86,20 +81,20 @@ var keepalivedOptions = []keepalivedOption{
 	idleOption('X', "release-vips", noValue, "addresses are always handed over on a stop"),
 	flagOption('V', "dont-release-vrrp", func(k *Keepalived) *bool { return &k.DontRelease }),
 	flagOption('I', "dont-release-ipvs", func(k *Keepalived) *bool { return &k.DontReleaseIPVS }),
-	flagOption('R', "dont-respawn", func(k *Keepalived) *bool { return &k.DontRespawn }),
+	idleOption('R', "dont-respawn", noValue, "a process that dies is started again, or its addresses would have no owner"),
 	flagOption('n', "dont-fork", func(k *Keepalived) *bool { return &k.DontFork }),
-	flagOption('d', "dump-conf", func(k *Keepalived) *bool { return &k.Dump }),
+	idleOption('d', "dump-conf", noValue, "SIGUSR1 or `evenkeel ctl dump data` shows the configuration"),
 	textOption('p', "pid", func(k *Keepalived) *string { return &k.Pidfile }),
 	idleOption('r', "vrrp_pid", withValue, "there is one pid file, of the keeper (-p)"),
 	idleOption('c', "checkers_pid", withValue, "there is one pid file, of the keeper (-p)"),
 	idleOption('b', "bfd_pid", withValue, "there is one pid file, of the keeper (-p)"),
-	flagOption('a', "address-monitoring", func(k *Keepalived) *bool { return &k.AddressMonitoring }),
+	idleOption('a', "address-monitoring", noValue, "what happens to the addresses of an instance is always told; `ip monitor address` tells the rest"),
 	idleOption('x', "snmp", noValue, "there is no SNMP agent; /metrics and `evenkeel status json` tell the same"),
 	idleOption('A', "snmp-agent-socket", withValue, "there is no SNMP agent"),
 	textOption('s', "namespace", func(k *Keepalived) *string { return &k.Namespace }),
 	idleOption('m', "core-dump", noValue, "a crash prints its stack"),
 	idleOption('M', "core-dump-pattern", maybeValue, "a crash prints its stack"),
-	flagOption('e', "all-config", func(k *Keepalived) *bool { return &k.AllConfig }),
+	idleOption('e', "all-config", noValue, "write include_check in global_defs"),
 	textOption('i', "config-id", func(k *Keepalived) *string { return &k.ConfigID }),
 	textOption(0, "signum", func(k *Keepalived) *string { return &k.Signal }),
 	{'t', "config-test", maybeValue, func(k *Keepalived, v string) error { k.Test, k.TestLog = true, v; return nil }},
@@ -226,7 +221,6 @@ func KeepalivedUsage(name string) string {
                                 default '` + DefaultKeepalivedFile + `'
   -P, --vrrp                   VRRP only
   -C, --check                  Virtual servers and their checks only
-  -B, --no_bfd                 No BFD
   -l, --log-console            Log to the console as well
   -D, --log-detail             Log in detail
   -S, --log-facility=([0-7]|local[0-7]|user|daemon)
@@ -234,17 +228,14 @@ func KeepalivedUsage(name string) string {
   -u, --umask=MASK             umask of created files
   -V, --dont-release-vrrp      Leave addresses and routes where they are on a stop
   -I, --dont-release-ipvs      Leave virtual services on a stop
-  -R, --dont-respawn           Do not start a process again that died
   -n, --dont-fork              Stay in the foreground
-  -d, --dump-conf              Show the configuration as it was understood
   -p, --pid=FILE               Write the process id here
-  -a, --address-monitoring     Report every address that comes or goes
   -s, --namespace=NAME         Run in this network namespace
-  -e, --all-config             A missing include is an error
   -i, --config-id=ID           For lines that begin with '@'; default: the node's name
       --signum=SIGFUNC         Tell the number of STOP, RELOAD, DATA or STATS
   -t, --config-test[=LOG_FILE] Check the configuration
   -v, --version                Show the version
   -h, --help                   Show this text
+Also taken, with a word on why they have no effect here: -B -R -X -a -b -c -d -e -m -M -r -x -A --all
 `
 }

@@ -21,8 +21,8 @@ func TestParseKeepalived(t *testing.T) {
 		{"-S 3", func(k *Keepalived) bool { return k.Facility == 19 }},
 		{"-S local7", func(k *Keepalived) bool { return k.Facility == 23 }},
 		{"-S daemon", func(k *Keepalived) bool { return k.Facility == 3 }},
-		{"-i two -s blue -p /run/p -VI -R -P", func(k *Keepalived) bool {
-			return k.ConfigID == "two" && k.Namespace == "blue" && k.Pidfile == "/run/p" && k.DontRelease && k.DontReleaseIPVS && k.DontRespawn && k.OnlyVRRP
+		{"-i two -s blue -p /run/p -VI -P", func(k *Keepalived) bool {
+			return k.ConfigID == "two" && k.Namespace == "blue" && k.Pidfile == "/run/p" && k.DontRelease && k.DontReleaseIPVS && k.OnlyVRRP
 		}},
 		{"-x -r /run/v", func(k *Keepalived) bool { return len(k.Ignored) == 2 && strings.Contains(k.Ignored[0], "SNMP") }},
 		{"-u 022", func(k *Keepalived) bool { return k.Umask == 0o22 }},
