@@ -228,11 +228,7 @@ func TestNAT(t *testing.T) {
 			t.Fatal(err)
 		}
 		do := func(args ...string) string {
-			out, err := l.in("d", append([]string{admin}, args...)...).CombinedOutput()
-			if err != nil {
-				return fmt.Sprintf("%s%v", out, err)
-			}
-			return string(out)
+			return said(l.in("d", append([]string{admin}, args...)...))
 		}
 		if got := do("-a", "-t", vip+":80", "-r", "10.80.0.23:8080", "-m"); got != "" {
 			t.Errorf("-a: %s", got)

@@ -144,6 +144,22 @@ func (l *lan) in(n string, args ...string) *exec.Cmd {
 	return exec.Command("ip", append([]string{"netns", "exec", l.prefix + n}, args...)...)
 }
 
+// said runs a command for a bounded time. What it prints is followed by what
+// went wrong.
+func said(cmd *exec.Cmd) string {
+	out := &output{}
+	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = out, out, time.Second
+	if err := cmd.Start(); err != nil {
+		return err.Error()
+	}
+	hung := time.AfterFunc(patience/2, func() { _ = cmd.Process.Kill() })
+	defer hung.Stop()
+	if err := cmd.Wait(); err != nil {
+		return fmt.Sprintf("%s%v", out, err)
+	}
+	return out.String()
+}
+
 // bigSize is what /big has: more than sockets and queues hold.
 const bigSize = 4 << 20
 
@@ -191,8 +207,12 @@ func (l *lan) silence(n string) {
 	_ = os.Remove(filepath.Join(l.dir, "nginx"+n, "pid"))
 }
 
-// patience bounds whatever a test waits for.
-const patience = 20 * time.Second
+// patience bounds whatever a test waits for, and asking one small request of
+// many: one that hangs must not use the patience up.
+const (
+	patience = 20 * time.Second
+	asking   = 2 * time.Second
+)
 
 func (l *lan) eventually(what string, f func() bool) {
 	l.t.Helper()
@@ -225,22 +245,23 @@ func (l *lan) inside(n string, f func()) {
 }
 
 // dial connects from the client.
-func (l *lan) dial(addr string) (c net.Conn, err error) {
-	l.inside("c", func() { c, err = net.DialTimeout("tcp4", addr, 3*time.Second) })
+func (l *lan) dial(addr string, within time.Duration) (c net.Conn, err error) {
+	l.inside("c", func() { c, err = net.DialTimeout("tcp", addr, within) })
 	if c == nil && err == nil {
 		err = io.ErrClosedPipe
 	}
 	return c, err
 }
 
-// get asks for a path over a new connection.
+// get asks for a path over a new connection. It takes no longer than asking.
 func (l *lan) get(addr, path string) (string, error) {
-	c, err := l.dial(addr)
+	end := time.Now().Add(asking)
+	c, err := l.dial(addr, asking)
 	if err != nil {
 		return "", err
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(patience))
+	_ = c.SetDeadline(end)
 	return ask(c, path)
 }
 
@@ -282,7 +303,7 @@ func (l *lan) downloads(n int) (whole func() int) {
 	l.t.Helper()
 	results := make(chan bool, n)
 	for range n {
-		c, err := l.dial(vip + ":80")
+		c, err := l.dial(vip+":80", patience)
 		if err != nil {
 			l.t.Fatal(err)
 		}
@@ -379,17 +400,18 @@ func (d *director) stop() {
 	if d.cmd == nil {
 		return
 	}
-	_ = d.cmd.Process.Signal(syscall.SIGTERM)
-	_ = d.cmd.Wait()
+	cmd := d.cmd
+	_ = cmd.Process.Signal(syscall.SIGTERM)
+	hung := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
+	_ = cmd.Wait()
+	if !hung.Stop() {
+		d.t.Errorf("director %s did not end within %v of SIGTERM", d.node, patience)
+	}
 	d.cmd = nil
 }
 
 func (d *director) command(args ...string) string {
-	out, err := d.in(d.node, append([]string{program}, args...)...).CombinedOutput()
-	if err != nil {
-		return fmt.Sprintf("%s%v", out, err)
-	}
-	return string(out)
+	return said(d.in(d.node, append([]string{program}, args...)...))
 }
 
 func (d *director) ctl(words ...string) string {
