@@ -203,6 +203,13 @@ func (p *plane) join() {
 			}
 		}
 	}
+	// Those on their way out wait for a successor's first advertisement.
+	for _, i := range p.leaving {
+		ids.Add(i.setup.config.VRID)
+		for _, index := range []int{i.base, i.leave} {
+			wanted[transport.Membership{Interface: index, Group: multicastGroup(i.setup.model)}] = true
+		}
+	}
 	for _, m := range p.packets.Memberships() {
 		if !wanted[m] {
 			p.packets.Leave(m)

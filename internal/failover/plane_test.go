@@ -37,6 +37,7 @@ type bench struct {
 	sent   []sentPacket
 	queued []sentPacket
 	joined []transport.Membership
+	vrids  transport.VRIDs
 }
 
 type sentPacket struct {
@@ -72,7 +73,7 @@ func (p *fakePage) Down() ([]string, bool) { return p.down, p.down != nil }
 // The bench is the packets of its plane.
 
 func (b *bench) Need(family, protocol uint8) error   { return nil }
-func (b *bench) Accept(v transport.VRIDs) error      { return nil }
+func (b *bench) Accept(v transport.VRIDs) error      { b.vrids = v; return nil }
 func (b *bench) Join(m transport.Membership) error   { b.joined = append(b.joined, m); return nil }
 func (b *bench) Memberships() []transport.Membership { return slices.Clone(b.joined) }
 func (b *bench) Leave(m transport.Membership) {
@@ -259,6 +260,43 @@ func TestReloadIsNotLate(t *testing.T) {
 			if want[n].at != got[n].at {
 				t.Fatalf("%s: at %v instead of %v", j.name(), got[n].at, want[n].at)
 			}
+		}
+	}
+}
+
+// TestLeavingListens: a master on its way out hears its successor whatever
+// happens meanwhile, also when another instance has gone already.
+func TestLeavingListens(t *testing.T) {
+	text := manyText(2, "1")
+	for name, leave := range map[string]func(b *bench){
+		"end":    func(b *bench) { b.plane.halt(true, func() {}) },
+		"reload": func(b *bench) { b.plane.load(parse(t, manyText(1, "1")), nil) },
+	} {
+		b := newBench(t, text)
+		b.run(5 * time.Second)
+		other, i := b.plane.instances[0], b.plane.instances[1]
+		b.round(func() {
+			b.hear(other, "192.0.2.9", 200)
+			leave(b)
+		})
+		b.run(50 * time.Millisecond)
+		b.round(func() { b.plane.linksBad = true })
+		b.round(nil)
+		if !b.host.Has("eth0", "10.0.2.1") {
+			t.Fatalf("%s: the address went at once", name)
+		}
+		if len(b.joined) == 0 || !b.vrids.Has(i.setup.config.VRID) {
+			t.Fatalf("%s: a master that leaves listens to %v, %v", name, b.joined, b.vrids)
+		}
+		b.round(func() { b.hear(i, "192.0.2.9", 100) })
+		b.run(20 * time.Millisecond)
+		b.round(nil)
+		if b.host.Has("eth0", "10.0.2.1") {
+			t.Errorf("%s: the address is still there 20 ms after the successor was heard", name)
+		}
+		b.round(nil)
+		if b.vrids.Has(i.setup.config.VRID) {
+			t.Errorf("%s: it still listens for an instance that has left", name)
 		}
 	}
 }
