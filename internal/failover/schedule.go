@@ -54,10 +54,21 @@ func (p *plan) scheduling() scheduling {
 	return s
 }
 
+// hurried is for the hand-over at the end. It takes about a second, and each
+// millisecond in which the successor is not heard, or the addresses are not
+// taken away, is one with two owners.
+func (p *plan) hurried() scheduling {
+	s := p.scheduling()
+	s.gather = 0
+	if m := p.model; s.realtime == 0 && !m.NoRealtime && m.Nice == nil {
+		s = scheduling{realtime: defaultRealtime}
+	}
+	return s
+}
+
 // schedule asks for it, in the loop. What cannot be had status tells: the
 // process does its work all the same.
-func (s *Service) schedule(p *plan) {
-	want := p.scheduling()
+func (s *Service) schedule(want scheduling) {
 	s.loop.Gather(want.gather)
 	if s.scheduled != nil && s.scheduled.realtime == want.realtime && s.scheduled.nice == want.nice {
 		return

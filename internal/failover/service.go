@@ -222,7 +222,7 @@ func (s *Service) run() {
 	// than there are goroutines with something to do, the loop never waits for
 	// one that a thread holds which is not running.
 	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), lentProcessors))
-	s.schedule(s.prepared)
+	s.schedule(s.prepared.scheduling())
 	if err := s.loop.Run(s.plane); err != nil {
 		fmt.Fprintf(s.options.Stderr, "failover: %v\n", err)
 	}
@@ -275,7 +275,7 @@ func (s *Service) Apply() {
 	}
 	s.protect()
 	s.do(func() {
-		s.schedule(next)
+		s.schedule(next.scheduling())
 		s.plane.load(next, nil)
 		s.plane.repeatStates()
 	})
@@ -328,7 +328,13 @@ func (s *Service) Stop(graceful bool, done func()) {
 		s.once.Do(finish)
 		return
 	}
-	s.loop.Post(func() { s.plane.halt(graceful, s.loop.Stop) })
+	s.loop.Post(func() {
+		s.plane.halt(graceful, s.loop.Stop)
+		if graceful {
+			s.plane.settle() // priority 0 leaves before anything else
+			s.schedule(s.prepared.hurried())
+		}
+	})
 	go func() {
 		<-s.ended
 		s.once.Do(finish)
