@@ -45,8 +45,11 @@ func (a Address) String() string {
 		valid = fmt.Sprintf("%ds", seconds(a.ValidLifetime))
 	}
 	preferred := ""
-	if a.deprecated() {
+	switch {
+	case a.deprecated():
 		preferred = "preferred_lft 0"
+	case a.Preferred > 0:
+		preferred = fmt.Sprintf("preferred_lft %ds", seconds(a.Preferred))
 	}
 	return words("address", a.Prefix.String(), optional("peer", peer), optional("dev", a.Device), optional("brd", a.Broadcast),
 		optional("scope", a.Scope), optional("label", a.Label), words(a.Options...), optional("valid_lft", valid), preferred)
@@ -127,7 +130,7 @@ func (c *compiler) address(a *Address) (*item, error) {
 	if a.deprecated() {
 		preferred = 0
 	}
-	lifetimes := make([]byte, 16)
+	lifetimes := make([]byte, cacheInfoLength)
 	native.PutUint32(lifetimes, preferred)
 	native.PutUint32(lifetimes[4:], valid)
 	add.attr(unix.IFA_CACHEINFO, lifetimes)
@@ -137,7 +140,10 @@ func (c *compiler) address(a *Address) (*item, error) {
 	remove.address(unix.IFA_ADDRESS, peer)
 
 	it := &item{id: addressIdentity(index, netip.PrefixFrom(local, bits), peer), text: a.String(), device: a.Device,
-		add: add.done(), remove: remove.done(), fixed: fixed}
+		add: add.done(), remove: remove.done(), fixed: fixed, once: a.Once}
+	if !a.deprecated() {
+		it.preferred = a.Preferred
+	}
 	if a.ValidLifetime > 0 {
 		it.lease = time.Duration(valid) * time.Second
 	}
@@ -164,7 +170,7 @@ func (a *Address) check() (flags uint32, err error) {
 		return 0, errors.New("IPv6 addresses have no broadcast address")
 	case len(a.Label) >= unix.IFNAMSIZ:
 		return 0, fmt.Errorf("the label %q is longer than %d characters", a.Label, unix.IFNAMSIZ-1)
-	case a.ValidLifetime < 0:
+	case a.ValidLifetime < 0 || a.Preferred < 0:
 		return 0, errors.New("a lifetime below zero")
 	}
 	if addr.Is6() && !slices.Contains(a.Options, "-nodad") {

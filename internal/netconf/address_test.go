@@ -59,6 +59,10 @@ func TestAddressAttributes(t *testing.T) {
 			ipAddress{Family: "inet6", Scope: "global", NoDAD: true}},
 		{"deprecated with a lease", netconf.Address{Prefix: netip.MustParsePrefix("2001:db8::1/64"), Deprecated: ptr(true), ValidLifetime: 3600 * time.Second}, "2001:db8::1/64",
 			ipAddress{Family: "inet6", Scope: "global", NoDAD: true, Deprecated: true, Dynamic: true, ValidLifetime: 3600, PreferredLifetime: 0}},
+		{"preferred for a while", netconf.Address{Prefix: netip.MustParsePrefix("2001:db8::1/64"), Preferred: 600 * time.Second, ValidLifetime: 3600 * time.Second}, "2001:db8::1/64",
+			ipAddress{Family: "inet6", Scope: "global", NoDAD: true, Dynamic: true, ValidLifetime: 3600, PreferredLifetime: 600}},
+		{"preferred for longer than the lease", netconf.Address{Prefix: netip.MustParsePrefix("192.0.2.1/24"), Preferred: 7200 * time.Second, ValidLifetime: 3600 * time.Second}, "192.0.2.1/24",
+			ipAddress{Family: "inet", Scope: "global", Label: "eth0", Dynamic: true, ValidLifetime: 3600, PreferredLifetime: 3600}},
 		{"home, mngtmpaddr", netconf.Address{Prefix: netip.MustParsePrefix("2001:db8::1/64"), Options: []string{"home", "mngtmpaddr", "nodad", "noprefixroute"}}, "2001:db8::1/64",
 			ipAddress{Family: "inet6", Scope: "global", NoDAD: true, Home: true, ManageTempAddr: true, NoPrefixRoute: true}},
 		{"link-local", netconf.Address{Prefix: netip.MustParsePrefix("fe80::1:2/64")}, "fe80::1:2/64",
@@ -91,6 +95,38 @@ func TestAddressAttributes(t *testing.T) {
 				t.Error("still there")
 			}
 		})
+	}
+}
+
+// The time for which an address is preferred runs on when its lease is renewed.
+func TestPreferredRunsOn(t *testing.T) {
+	n := newNamespace(t)
+	now := time.Duration(0)
+	h, err := netconf.Open(netconf.Options{Now: func() time.Duration { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	c := netconf.Config{Addresses: []netconf.Address{{Device: "eth0", Prefix: netip.MustParsePrefix("2001:db8::1/64"),
+		Preferred: 1000 * time.Second, ValidLifetime: 800 * time.Second}}}
+	if _, err := h.Set("A", c); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct{ low, high int64 }{{790, 800}, {390, 400}, {0, 0}} {
+		if got := int64(n.addresses(t, "eth0")["2001:db8::1/64"].PreferredLifetime); got < step.low || got > step.high {
+			t.Errorf("after %v it is preferred for %d s, should be %d to %d", now, got, step.low, step.high)
+		}
+		now += 600 * time.Second
+		if err := h.Renew("A"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	now -= 600 * time.Second // of the last round
+	if _, err := h.Set("A", c); err != nil {
+		t.Error(err)
+	}
+	if got := n.addresses(t, "eth0")["2001:db8::1/64"]; got.PreferredLifetime != 0 || got.ValidLifetime < 790 {
+		t.Errorf("set again: %+v", got)
 	}
 }
 

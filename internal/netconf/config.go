@@ -31,6 +31,12 @@ type Address struct {
 	// Deprecated asks for preferred_lft 0: the address is never chosen as a
 	// source. Nil: so for an IPv6 /128, as keepalived does it.
 	Deprecated *bool
+	// Preferred is how long the address is one that the host chooses as a source,
+	// from its coming on and in whole seconds. 0: as long as it is there.
+	Preferred time.Duration
+	// Once: an address that somebody else takes away stays away until its owner
+	// has given it up and wants it anew.
+	Once bool
 	// ValidLifetime is how long the address stays without Renew, in whole
 	// seconds (a fraction counts as one more). 0: for ever.
 	ValidLifetime time.Duration
@@ -56,6 +62,7 @@ type Route struct {
 	// features, fastopen_no_cookie, and realms, pref, expires. "lock N" fixes a metric.
 	Options  map[string]string
 	NextHops []NextHop
+	Once     bool // as of an Address
 }
 
 // NextHop is one path of a multipath route.
@@ -77,14 +84,19 @@ type Rule struct {
 	IIF, OIF    string
 	Table       string
 	Priority    *uint32 // nil: the kernel's choice
-	Action      string  // "", blackhole, prohibit, unreachable, goto, nop
+	Action      string  // "", blackhole, prohibit, unreachable, goto, nop, l3mdev
 	Goto        *uint32
 	UIDRange    string // "N" or "N-M"
 	SuppressLen *int
-	IPProto     string // name or number
-	SrcPort     string // "N" or "N-M"
-	DstPort     string
-	Protocol    string // "": keepalived
+	// SuppressGroup is a number or name of a group of devices (ip link … group).
+	SuppressGroup string
+	Realms        string // TO or FROM/TO, numbers or names; IPv4 only
+	TunnelID      string // a number
+	IPProto       string // name or number
+	SrcPort       string // "N" or "N-M"
+	DstPort       string
+	Protocol      string // "": keepalived
+	Once          bool   // as of an Address
 }
 
 // Kinds of Link.

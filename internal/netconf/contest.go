@@ -44,7 +44,7 @@ func (t *transaction) takeOver(s step, found existing, again *[]step) {
 		*again = append(*again, step{s.item, s.owner, toClean}, s)
 		return
 	}
-	s.item.state = ours
+	s.item.state, s.item.added = ours, t.host.now()
 	*again = append(*again, step{s.item, s.owner, toReplace})
 }
 
@@ -185,7 +185,7 @@ func (h *Host) Adopt(owner string, c Config, trust Trust) (int, error) {
 			n++
 			continue
 		}
-		it.state, it.owners, it.renewed = ours, []string{owner}, now
+		it.state, it.owners, it.renewed, it.added = ours, []string{owner}, now, now
 		if left := found.address.Valid; it.lease > 0 && left >= 0 {
 			it.renewed = now - max(it.lease-left, 0)
 		}

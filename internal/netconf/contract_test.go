@@ -227,6 +227,29 @@ var contract = []struct {
 		w.set(t, "A", c)
 		w.expect(t, "eth0", map[string]bool{"10.9.0.100/32": true, "2001:db8::100/64": true})
 	}},
+	{"what is wanted once is not put back, until it is wanted anew", func(t *testing.T, w *world) {
+		c := addresses("eth0", 3*time.Second, "10.9.0.100/32", "10.9.0.101/32", "2001:db8::100/64")
+		c.Addresses[0].Once, c.Addresses[2].Once = true, true
+		w.set(t, "A", c)
+		w.changes(t)
+		w.take("eth0", "10.9.0.100/32")
+		w.take("eth0", "2001:db8::100/64")
+		for _, c := range w.changes(t) {
+			if c.Kind == netconf.AddressRemoved && c.Owner != "" {
+				t.Errorf("a loss for somebody: %+v", c)
+			}
+		}
+		w.set(t, "A", c)
+		if err := w.Renew("A"); err != nil {
+			t.Error(err)
+		}
+		w.expect(t, "eth0", map[string]bool{"10.9.0.100/32": false, "10.9.0.101/32": true, "2001:db8::100/64": false})
+		if err := w.Remove("A"); err != nil {
+			t.Error(err)
+		}
+		w.set(t, "A", c)
+		w.expect(t, "eth0", map[string]bool{"10.9.0.100/32": true, "10.9.0.101/32": true, "2001:db8::100/64": true})
+	}},
 	{"our own removals are nobody's loss", func(t *testing.T, w *world) {
 		w.set(t, "A", addresses("eth0", 0, "10.9.0.100/32"))
 		w.changes(t)

@@ -35,6 +35,7 @@ type state uint8
 const (
 	absent  state = iota // we want it; it is not there
 	ours                 // there, and to be removed when nobody wants it
+	lost                 // somebody took it away, and it is not to come back
 	foreign              // there, and was before us
 )
 
@@ -48,11 +49,31 @@ type item struct {
 	remove []byte // RTM_DEL…, complete
 	fixed  int    // bytes of add in which a change needs removal first
 	lease  time.Duration
+	once   bool // it is not put back
+	// preferred is for how long from added on; 0: the request says it.
+	preferred time.Duration
 
 	owners  []string
 	state   state
 	renewed time.Duration // when the lease last began
+	added   time.Duration
 }
+
+// age writes into the request for how long the address is still preferred.
+func (i *item) age(now time.Duration) {
+	if i.preferred == 0 {
+		return
+	}
+	left := i.preferred
+	if i.state == ours {
+		left = max(0, i.added+i.preferred-now)
+	}
+	lifetimes := i.add[len(i.add)-cacheInfoLength:]
+	native.PutUint32(lifetimes, min(seconds(left), native.Uint32(lifetimes[4:])))
+}
+
+// cacheInfoLength is of struct ifa_cacheinfo, the last attribute of an address.
+const cacheInfoLength = 16
 
 func (i *item) wantedBy(owner string) bool { return slices.Contains(i.owners, owner) }
 

@@ -33,6 +33,7 @@ func (h *Host) Renew(owners ...string) error {
 		}
 		for _, it := range items {
 			if it.lease > 0 && it.state == ours {
+				it.age(now)
 				h.batch.add(it.add, requestFlags[toReplace])
 			}
 		}

@@ -136,7 +136,12 @@ func (h *Host) attribute() []Change {
 				l.Addresses[there].Protocol = Mark // kernels before 5.18 do not keep it
 			}
 		}
-		c.Owner = it.owners[0]
+		if c.Kind == AddressRemoved && it.once && it.state == ours && (it.lease == 0 || h.now()-it.renewed < it.lease) {
+			it.state = lost
+		}
+		if it.state != lost {
+			c.Owner = it.owners[0]
+		}
 	}
 	return h.monitor.changes
 }

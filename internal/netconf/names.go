@@ -12,7 +12,7 @@ import (
 // names are the words for numbers that iproute2's files give, and those that it
 // knows without files.
 type names struct {
-	tables, scopes, protocols, realms map[string]uint32
+	tables, scopes, protocols, realms, groups map[string]uint32
 }
 
 func loadNames(directories []string) *names {
@@ -21,10 +21,11 @@ func loadNames(directories []string) *names {
 		scopes:    map[string]uint32{"global": 0, "universe": 0, "site": 200, "link": 253, "host": 254, "nowhere": 255},
 		protocols: map[string]uint32{"redirect": 1, "kernel": 2, "boot": 3, "static": 4, "ra": 9, "dhcp": 16, "keepalived": 18},
 		realms:    map[string]uint32{"cosmos": 0},
+		groups:    map[string]uint32{"default": 0},
 	}
 	for _, d := range directories {
 		for file, into := range map[string]map[string]uint32{
-			"rt_tables": n.tables, "rt_scopes": n.scopes, "rt_protos": n.protocols, "rt_realms": n.realms,
+			"rt_tables": n.tables, "rt_scopes": n.scopes, "rt_protos": n.protocols, "rt_realms": n.realms, "group": n.groups,
 		} {
 			readNames(filepath.Join(d, file), into)
 			more, _ := filepath.Glob(filepath.Join(d, file+".d", "*.conf"))

@@ -140,7 +140,7 @@ func (c *compiler) route(r *Route) (*item, error) {
 	if err := c.routeOptions(&add, r); err != nil {
 		return nil, err
 	}
-	it := &item{text: r.String(), add: add.done(), remove: remove.done()}
+	it := &item{text: r.String(), add: add.done(), remove: remove.done(), once: r.Once}
 	it.id, _ = routeIdentity(it.add[unix.NLMSG_HDRLEN:])
 	return it, nil
 }

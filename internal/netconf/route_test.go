@@ -177,6 +177,10 @@ var rules = []struct {
 	{"ports, protocol and users", netconf.Rule{IPProto: "tcp", SrcPort: "1-9", DstPort: "80", UIDRange: "1000-1010", Table: "100"}, "-4",
 		"16384: from all uidrange 1000-1010 ipproto tcp sport 1-9 dport 80 lookup 100"},
 	{"suppressed", netconf.Rule{SuppressLen: ptr(0), Table: "main"}, "-4", "16384: from all lookup main suppress_prefixlength 0"},
+	{"a group suppressed", netconf.Rule{SuppressGroup: "7", Table: "main"}, "-4", "16384: from all lookup main suppress_ifgroup 7"},
+	{"realms", netconf.Rule{From: prefix("192.0.2.0/24"), Realms: "3/4", Table: "100"}, "-4", "16384: from 192.0.2.0/24 lookup 100 realms 3/4"},
+	{"a tunnel", netconf.Rule{TunnelID: "77", Table: "100"}, "-4", "16384: from all tun_id 77 lookup 100"},
+	{"the table of a VRF", netconf.Rule{Action: "l3mdev", Priority: ptr(uint32(900))}, "-4", "900: from all lookup [l3mdev-table]"},
 	{"blackhole", netconf.Rule{From: prefix("192.0.2.0/24"), Action: "blackhole"}, "-4", "16384: from 192.0.2.0/24 blackhole"},
 	{"unreachable", netconf.Rule{From: prefix("192.0.2.0/24"), Action: "unreachable"}, "-4", "16384: from 192.0.2.0/24 unreachable"},
 	{"prohibit", netconf.Rule{From: prefix("192.0.2.0/24"), Action: "prohibit"}, "-4", "16384: from 192.0.2.0/24 prohibit"},
@@ -235,6 +239,35 @@ func TestRules(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What is wanted once stays away when somebody takes it, until it is wanted anew.
+func TestRoutesAndRulesOnce(t *testing.T) {
+	n := newNamespace(t)
+	h := open(t)
+	c := netconf.Config{
+		Routes: []netconf.Route{{Dst: prefix("198.51.100.0/24"), Device: "eth0", Once: true}, {Dst: prefix("203.0.113.0/24"), Device: "eth0"}},
+		Rules:  []netconf.Rule{{From: prefix("10.9.0.100/32"), Table: "100", Once: true}, {From: prefix("10.9.0.101/32"), Table: "100"}},
+	}
+	set := func(want int) {
+		t.Helper()
+		if _, err := h.Set("A", c); err != nil {
+			t.Fatal(err)
+		}
+		routes, rules := strings.Count(n.shown(t, "-4"), "unicast"), strings.Count(n.rules(t, "-4"), "lookup")
+		if routes != want || rules != want {
+			t.Errorf("%d routes, %d rules, should be %d each: %s; %s", routes, rules, want, n.shown(t, "-4"), n.rules(t, "-4"))
+		}
+	}
+	set(2)
+	for _, what := range []string{"route del 198.51.100.0/24", "route del 203.0.113.0/24", "rule del from 10.9.0.100", "rule del from 10.9.0.101"} {
+		n.ip(t, what)
+	}
+	set(1)
+	if err := h.Remove("A"); err != nil {
+		t.Error(err)
+	}
+	set(2)
 }
 
 // The same rule of somebody else's stays when we go: to the kernel it is another

@@ -1,6 +1,7 @@
 package netconf
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -18,7 +19,7 @@ const ruleHeader = 12
 
 var ruleActions = map[string]byte{
 	"": unix.FR_ACT_TO_TBL, "lookup": unix.FR_ACT_TO_TBL, "goto": unix.FR_ACT_GOTO, "nop": unix.FR_ACT_NOP,
-	"blackhole": unix.FR_ACT_BLACKHOLE, "unreachable": unix.FR_ACT_UNREACHABLE, "prohibit": unix.FR_ACT_PROHIBIT,
+	"l3mdev": unix.FR_ACT_TO_TBL, "blackhole": unix.FR_ACT_BLACKHOLE, "unreachable": unix.FR_ACT_UNREACHABLE, "prohibit": unix.FR_ACT_PROHIBIT,
 }
 
 // ruleIdentity is all of a rule but its protocol: two rules that are the same
@@ -29,6 +30,9 @@ type ruleIdentity struct {
 	priority, mark, mask   uint32
 	iif, oif               string
 	gotoPriority, suppress uint32
+	group, flow            uint32
+	tunnel                 uint64
+	l3mdev                 bool
 	uids, sources, targets [2]uint32
 }
 
@@ -62,7 +66,8 @@ func (r Rule) String() string {
 		optional("fwmark", mark), optional("iif", r.IIF), optional("oif", r.OIF), optional("uidrange", r.UIDRange),
 		optional("ipproto", r.IPProto), optional("sport", r.SrcPort), optional("dport", r.DstPort),
 		optional("priority", u32(r.Priority, 10)), optional("lookup", r.Table), r.Action, u32(r.Goto, 10),
-		optional("suppress_prefixlength", suppress))
+		optional("suppress_prefixlength", suppress), optional("suppress_ifgroup", r.SuppressGroup),
+		optional("realms", r.Realms), optional("tun_id", r.TunnelID))
 }
 
 func (r *Rule) family() (uint8, error) {
@@ -97,11 +102,11 @@ func (c *compiler) rule(r *Rule) (*item, error) {
 		return nil, fmt.Errorf("unknown action %q", r.Action)
 	case (action == unix.FR_ACT_GOTO) != (r.Goto != nil):
 		return nil, errors.New("goto needs a priority, and only goto has one")
-	case action != unix.FR_ACT_TO_TBL && r.Table != "":
+	case (action != unix.FR_ACT_TO_TBL || r.Action == "l3mdev") && r.Table != "":
 		return nil, fmt.Errorf("both a table and %s", r.Action)
 	}
 	table, protocol := uint32(unix.RT_TABLE_UNSPEC), uint32(Mark)
-	if action == unix.FR_ACT_TO_TBL {
+	if action == unix.FR_ACT_TO_TBL && r.Action != "l3mdev" {
 		table = unix.RT_TABLE_MAIN
 	}
 	if r.Table != "" {
@@ -135,11 +140,14 @@ func (c *compiler) rule(r *Rule) (*item, error) {
 	if err := ruleSelectors(&m, r); err != nil {
 		return nil, err
 	}
+	if err := c.ruleExtras(&m, r, family); err != nil {
+		return nil, err
+	}
 	m.byte(unix.FRA_PROTOCOL, byte(protocol))
 	add := m.done()
 	remove := append([]byte(nil), add...)
 	native.PutUint16(remove[4:], unix.RTM_DELRULE)
-	it := &item{text: r.String(), add: add, remove: remove}
+	it := &item{text: r.String(), add: add, remove: remove, once: r.Once}
 	it.id, _ = identifyRule(add[unix.NLMSG_HDRLEN:])
 	return it, nil
 }
@@ -204,6 +212,38 @@ func ruleSelectors(m *message, r *Rule) error {
 	return nil
 }
 
+// ruleExtras adds what few rules have.
+func (c *compiler) ruleExtras(m *message, r *Rule, family uint8) error {
+	if r.Action == "l3mdev" {
+		m.byte(unix.FRA_L3MDEV, 1)
+	}
+	if r.SuppressGroup != "" {
+		group, err := number("suppress_ifgroup", r.SuppressGroup, c.names.groups, 1<<31-1)
+		if err != nil {
+			return err
+		}
+		m.uint32(unix.FRA_SUPPRESS_IFGROUP, group)
+	}
+	if r.Realms != "" {
+		if family != unix.AF_INET {
+			return errors.New("realms are for IPv4 only")
+		}
+		flow, err := c.realms(r.Realms)
+		if err != nil {
+			return err
+		}
+		m.uint32(unix.FRA_FLOW, flow)
+	}
+	if r.TunnelID != "" {
+		id, err := strconv.ParseUint(r.TunnelID, 0, 64)
+		if err != nil {
+			return fmt.Errorf("the tunnel id %q is not a number", r.TunnelID)
+		}
+		m.attr(unix.FRA_TUN_ID, binary.BigEndian.AppendUint64(nil, id))
+	}
+	return nil
+}
+
 var ipProtocols = map[string]uint32{
 	"icmp": 1, "igmp": 2, "ipip": 4, "tcp": 6, "udp": 17, "dccp": 33, "gre": 47, "esp": 50, "ah": 51,
 	"ipv6-icmp": 58, "icmpv6": 58, "ospf": 89, "vrrp": 112, "sctp": 132, "udplite": 136,
@@ -221,7 +261,7 @@ func identifyRule(body []byte) (id identity, protocol uint8) {
 	id = identity{class: classRule, family: body[0], tos: body[3], table: uint32(body[4]),
 		to: netip.PrefixFrom(zero, 0), from: netip.PrefixFrom(zero, 0)}
 	r := &id.rule
-	r.action, r.not, r.suppress = body[7], native.Uint32(body[8:])&unix.FIB_RULE_INVERT != 0, ^uint32(0)
+	r.action, r.not, r.suppress, r.group = body[7], native.Uint32(body[8:])&unix.FIB_RULE_INVERT != 0, ^uint32(0), ^uint32(0)
 	masked := false
 	for kind, value := range attributes(body[ruleHeader:]) {
 		switch kind {
@@ -241,6 +281,16 @@ func identifyRule(body []byte) (id identity, protocol uint8) {
 			r.gotoPriority = asUint32(value)
 		case unix.FRA_SUPPRESS_PREFIXLEN:
 			r.suppress = asUint32(value)
+		case unix.FRA_SUPPRESS_IFGROUP:
+			r.group = asUint32(value)
+		case unix.FRA_FLOW:
+			r.flow = asUint32(value)
+		case unix.FRA_TUN_ID:
+			if len(value) >= 8 {
+				r.tunnel = binary.BigEndian.Uint64(value)
+			}
+		case unix.FRA_L3MDEV:
+			r.l3mdev = len(value) > 0 && value[0] != 0
 		case unix.FRA_IIFNAME:
 			r.iif = asText(value)
 		case unix.FRA_OIFNAME:

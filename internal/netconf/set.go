@@ -157,13 +157,20 @@ func (t *transaction) claim(owner string, wanted *item) {
 			t.steps = append(t.steps, step{&item{id: it.id, text: it.text, remove: it.remove}, owner, toClean})
 			it.state = absent
 		}
+		if it.state == lost && !it.sameAs(wanted) {
+			it.state = absent // another one, in a way
+		}
 		it.text, it.device, it.add, it.remove, it.fixed, it.lease = wanted.text, wanted.device, wanted.add, wanted.remove, wanted.fixed, wanted.lease
+		it.once, it.preferred = wanted.once, wanted.preferred
 	}
 	shared := len(it.owners) > 0
 	it.owners = append(it.owners, owner)
 	h.owned[owner] = append(h.owned[owner], it)
 	if shared && slices.ContainsFunc(t.steps, func(s step) bool { return s.item == it }) {
 		return
+	}
+	if it.once && (it.state == ours && it.lease == 0 || it.state == lost) {
+		return // if it is not there any more, it is not to be
 	}
 	how := toAdd
 	if it.state == ours {
@@ -214,10 +221,11 @@ func (t *transaction) send(steps []step) (contested []step) {
 		return nil
 	}
 	h.batch.reset()
+	now := h.now()
 	for i := range steps {
+		steps[i].item.age(now)
 		h.batch.add(steps[i].message(), steps[i].flags())
 	}
-	now := h.now()
 	if err := h.requests.do(&h.batch); err != nil {
 		t.fail(err)
 		for _, s := range steps {
@@ -249,7 +257,7 @@ func (t *transaction) succeed(s step, now time.Duration) {
 	switch s.action {
 	case toAdd:
 		t.result.Added++
-		s.item.state = ours
+		s.item.state, s.item.added = ours, now
 	case toRemove:
 		t.result.Removed++
 	}

@@ -39,6 +39,7 @@ type thing struct {
 	device  string
 	lease   time.Duration
 	renewed time.Duration
+	once    bool
 	owners  []string
 	state   state
 }
@@ -49,7 +50,8 @@ const (
 	absent state = iota
 	ours
 	foreign
-	left // by an earlier run, with our mark
+	left  // by an earlier run, with our mark
+	taken // by somebody, and it is not to come back
 )
 
 // New is a host with these links.
@@ -132,14 +134,14 @@ func wanted(owner string, c *netconf.Config) (keys []string, all map[string]*thi
 	}
 	for _, a := range c.Addresses {
 		lease := (a.ValidLifetime + time.Second - 1) / time.Second * time.Second
-		put(addressKey(a.Device, a.Prefix, a.Peer.Addr()), &thing{text: a.String(), prefix: a.Prefix, peer: a.Peer.Addr(), device: a.Device, lease: lease},
+		put(addressKey(a.Device, a.Prefix, a.Peer.Addr()), &thing{text: a.String(), prefix: a.Prefix, peer: a.Peer.Addr(), device: a.Device, lease: lease, once: a.Once},
 			netconf.Config{Addresses: []netconf.Address{a}})
 	}
 	for _, r := range c.Routes {
-		put(r.String(), &thing{text: r.String(), device: r.Device}, netconf.Config{Routes: []netconf.Route{r}})
+		put(r.String(), &thing{text: r.String(), device: r.Device, once: r.Once}, netconf.Config{Routes: []netconf.Route{r}})
 	}
 	for _, r := range c.Rules {
-		put(r.String(), &thing{text: r.String()}, netconf.Config{Rules: []netconf.Rule{r}})
+		put(r.String(), &thing{text: r.String(), once: r.Once}, netconf.Config{Rules: []netconf.Rule{r}})
 	}
 	return keys, all, errs
 }
@@ -227,7 +229,10 @@ func (h *Host) claim(owner, key string, want *thing, r *netconf.Result) error {
 		t.state = absent
 		return err
 	}
+	t.once = want.once
 	switch {
+	case t.state == taken && t.once && t.text == want.text:
+		return nil
 	case t.state == foreign:
 		r.Notes = append(r.Notes, netconf.Note{Owner: owner, Text: want.text + " is there already and not ours: left as it is (permanent)"})
 		h.record("%s: %s is not ours", owner, want.text)

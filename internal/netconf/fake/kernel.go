@@ -98,6 +98,10 @@ func (h *Host) RemoveAddress(device, prefix string) {
 // lose is a removal that owners did not ask for.
 func (h *Host) lose(t *thing) {
 	h.take(t)
+	if t.once && t.state == ours {
+		t.state = taken
+		return
+	}
 	if len(t.owners) > 0 && len(h.changes) > 0 {
 		h.changes[len(h.changes)-1].Owner = t.owners[0]
 	}
