@@ -67,3 +67,10 @@ type FlowLister interface {
 type Zeroer interface {
 	Zero(...Key) error
 }
+
+// Forgetter is a plane that can end what it remembers of clients for the sake
+// of persistence: those of one server are then scheduled anew. Connections go
+// on.
+type Forgetter interface {
+	Forget(Key, ServerKey) error
+}

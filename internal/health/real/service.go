@@ -275,11 +275,14 @@ type Destination struct {
 	Real   *model.RealServer
 	Weight int // 0: no new connections
 	Sorry  bool
+	// Aside: it is well, and another one has its place now. It gets nothing new;
+	// connections that it has may go on.
+	Aside bool
 }
 
 // destinations is who packets go to: the servers that are up; without quorum
 // the sorry server, if there is one, in their place. inhibit_on_failure keeps
-// a server in the list, with weight 0.
+// a server in the list, with weight 0. Who steps aside is in it too.
 func (v *service) destinations() (list []Destination) {
 	sorry := v.spec.Sorry
 	replaced := !v.quorum && sorry != nil
@@ -293,6 +296,8 @@ func (v *service) destinations() (list []Destination) {
 			list = append(list, Destination{Real: s.spec, Weight: s.effective()})
 		case inhibit:
 			list = append(list, Destination{Real: s.spec})
+		case s.alive:
+			list = append(list, Destination{Real: s.spec, Aside: true})
 		}
 	}
 	switch {
@@ -304,6 +309,8 @@ func (v *service) destinations() (list []Destination) {
 		list = append(list, Destination{Real: sorry, Weight: weight, Sorry: true})
 	case sorry != nil && v.spec.SorryInhibit:
 		list = append(list, Destination{Real: sorry, Sorry: true})
+	case sorry != nil:
+		list = append(list, Destination{Real: sorry, Sorry: true, Aside: true})
 	}
 	return list
 }

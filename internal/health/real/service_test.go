@@ -107,6 +107,9 @@ func (v *service) listed() string {
 		if d.Sorry {
 			text = "sorry " + text
 		}
+		if d.Aside {
+			text = strings.Replace(text, "=0", " aside", 1)
+		}
 		list = append(list, text)
 	}
 	return strings.Join(list, " ")
@@ -122,15 +125,15 @@ func TestQuorum(t *testing.T) {
 		want   string
 		list   string
 	}{
-		{0, good, "", "10.0.0.1=1 10.0.0.2=1 10.0.0.3=1 10.0.0.4=1 10.0.0.5=1"},
-		{0, bad, "server down 1", "10.0.0.2=1 10.0.0.3=1 10.0.0.4=1 10.0.0.5=1"},
-		{0, bad, "", "10.0.0.2=1 10.0.0.3=1 10.0.0.4=1 10.0.0.5=1"},
-		{1, bad, "server down 1", "10.0.0.3=1 10.0.0.4=1 10.0.0.5=1"},
-		{2, bad, "server down 1", "10.0.0.4=1 10.0.0.5=1"}, // 2: not below 3 - 1
-		{3, bad, "server down 1, quorum lost 1", "sorry 10.0.0.9=1"},
-		{3, good, "server up 1", "sorry 10.0.0.9=1"},
-		{2, good, "server up 1", "sorry 10.0.0.9=1"},
-		{1, good, "server up 1, quorum gained 4", "10.0.0.2=1 10.0.0.3=1 10.0.0.4=1 10.0.0.5=1"},
+		{0, good, "", "10.0.0.1=1 10.0.0.2=1 10.0.0.3=1 10.0.0.4=1 10.0.0.5=1 sorry 10.0.0.9 aside"},
+		{0, bad, "server down 1", "10.0.0.2=1 10.0.0.3=1 10.0.0.4=1 10.0.0.5=1 sorry 10.0.0.9 aside"},
+		{0, bad, "", "10.0.0.2=1 10.0.0.3=1 10.0.0.4=1 10.0.0.5=1 sorry 10.0.0.9 aside"},
+		{1, bad, "server down 1", "10.0.0.3=1 10.0.0.4=1 10.0.0.5=1 sorry 10.0.0.9 aside"},
+		{2, bad, "server down 1", "10.0.0.4=1 10.0.0.5=1 sorry 10.0.0.9 aside"}, // 2: not below 3 - 1
+		{3, bad, "server down 1, quorum lost 1", "10.0.0.5 aside sorry 10.0.0.9=1"},
+		{3, good, "server up 1", "10.0.0.4 aside 10.0.0.5 aside sorry 10.0.0.9=1"},
+		{2, good, "server up 1", "10.0.0.3 aside 10.0.0.4 aside 10.0.0.5 aside sorry 10.0.0.9=1"},
+		{1, good, "server up 1, quorum gained 4", "10.0.0.2=1 10.0.0.3=1 10.0.0.4=1 10.0.0.5=1 sorry 10.0.0.9 aside"},
 	} {
 		if got := v.hear(x.server, x.result); got != x.want {
 			t.Errorf("%d %v: %s, want %s", x.server, x.result.OK, got, x.want)

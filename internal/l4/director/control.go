@@ -156,7 +156,7 @@ func (s *Service) try() error {
 	if err := c.Validate(s.plane.Features()); err != nil {
 		return refuse(Invalid, "%v", err)
 	}
-	if err := s.plane.Set(c); err != nil {
+	if err := s.put(list); err != nil {
 		s.wake() // back to what was before
 		return refuse(Refused, "%v", err)
 	}

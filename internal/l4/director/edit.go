@@ -57,7 +57,7 @@ func (m manual) edit(e Edit, current []service, owned func(l4.Key) bool) (manual
 // editServer changes a server of a service that is there.
 func (m manual) editServer(e Edit, s *service) (manual, error) {
 	k := e.Server.Key()
-	there := slices.ContainsFunc(s.servers, func(r wanted) bool { return r.Key() == k })
+	there := slices.ContainsFunc(s.servers, func(r wanted) bool { return r.Key() == k && !(r.aside && e.Do == AddServer) })
 	switch {
 	case e.Do == AddServer && there:
 		return m, refuse(ServerExists, "%v: the server %v exists already", s.Key, k)

@@ -254,6 +254,15 @@ func (b *bench) do(line string, parts map[string]string) {
 			b.t.Fatal(err)
 		}
 		time.Sleep(d)
+	case "connections": // of one server of the first service: active, inactive
+		var address string
+		var r l4.ServerStats
+		if _, err := fmt.Sscan(rest, &address, &r.Active, &r.Inactive); err != nil {
+			b.t.Fatal(err)
+		}
+		a := netip.MustParseAddrPort(address)
+		r.Server = l4.Server{Addr: a.Addr(), Port: a.Port()}
+		b.plane.Count(b.plane.Config().Services[0].Key, r)
 	case "stop":
 		b.service.Stop()
 	case "retire":

@@ -2,6 +2,7 @@ package director
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -27,12 +28,18 @@ func (s *Service) loop(ctx context.Context) {
 	retry := time.NewTimer(0)
 	retry.Stop()
 	defer retry.Stop()
+	drained := time.NewTicker(drainCheck) // somebody may have
+	defer drained.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.queue.kick:
 		case <-retry.C:
+		case <-drained.C:
+			if !s.someoneLeft() {
+				continue
+			}
 		}
 		s.watch()
 		events := s.drain()
@@ -108,7 +115,18 @@ func (s *Service) wants() []service {
 			to[v.Name] = v.Destinations
 		}
 	}
-	return s.manual.apply(s.plan.services(to))
+	return s.manual.apply(s.leaving.stay(s.plan.services(to)))
+}
+
+// someoneLeft says whether a server that leaves has no connections any more.
+func (s *Service) someoneLeft() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.plane == nil || !s.leaving.waiting() {
+		return false
+	}
+	snapshot, err := s.plane.Stats()
+	return err == nil && s.leaving.count(&snapshot)
 }
 
 // configFor is the plane's configuration for services.
@@ -130,7 +148,20 @@ func (s *Service) set() error {
 			return err
 		}
 	}
-	return s.plane.Set(s.configFor(list))
+	return s.put(list)
+}
+
+// put makes the plane forward what is in the list.
+func (s *Service) put(list []service) error {
+	if err := s.plane.Set(s.configFor(list)); err != nil {
+		return err
+	}
+	for _, x := range s.leaving.told(list) {
+		if err := s.plane.(l4.Forgetter).Forget(x.service, x.server); err != nil {
+			s.warn("forwarding", fmt.Sprintf("clients of %v that were sent to %v before come back to it: %v", x.service, x.server, err))
+		}
+	}
+	return nil
 }
 
 // report tells when the plane is not as wanted, and when it is again.

@@ -151,6 +151,8 @@ func (x *manualService) over(s service) service {
 		case i < 0:
 		case x.Servers[i].Deleted:
 			continue
+		case x.Servers[i].Added && r.aside: // whoever added it wants it
+			r = wanted{Server: x.Servers[i].Server}
 		default:
 			r.Server = x.Servers[i].Server
 			if r.down {

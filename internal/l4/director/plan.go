@@ -187,7 +187,10 @@ func tunnelOf(t model.Tunnel) l4.Tunnel {
 // wanted is one server with what the checks say of it.
 type wanted struct {
 	l4.Server
-	down bool // it is there with weight 0 because a check says so
+	down bool // it is there with weight 0, whatever was set by hand
+	// aside: it is well, and not wanted. It stays while it has connections: see
+	// leaving.
+	aside bool
 }
 
 // servers is what a service of v has, given where package real says packets
@@ -195,12 +198,31 @@ type wanted struct {
 func (v *virtual) servers(k l4.Key, to []real.Destination) (list []wanted) {
 	for _, d := range to {
 		s, ok := v.server(k, d.Real, d.Weight)
-		if !ok || slices.ContainsFunc(list, func(x wanted) bool { return x.Key() == s.Key() }) {
+		if !ok {
 			continue
 		}
-		list = append(list, wanted{s, d.Weight == 0 && (d.Sorry || d.Real.Weight != 0)})
+		x := wanted{Server: s, down: d.Aside || d.Weight == 0 && (d.Sorry || d.Real.Weight != 0), aside: d.Aside}
+		switch i := find(list, s.Key()); {
+		case i < 0:
+			list = append(list, x)
+		case list[i].aside: // the sorry server is also one of the others
+			list[i] = x
+		}
 	}
 	return list
+}
+
+func find(list []wanted, k l4.ServerKey) int {
+	return slices.IndexFunc(list, func(x wanted) bool { return x.Key() == k })
+}
+
+// has says whether the configuration has a server for a service of v.
+func (v *virtual) has(k l4.Key, server l4.ServerKey) bool {
+	is := func(r *model.RealServer) bool {
+		s, ok := v.server(k, r, 0)
+		return ok && s.Key() == server
+	}
+	return slices.ContainsFunc(v.spec.Real, is) || v.spec.Sorry != nil && is(v.spec.Sorry)
 }
 
 // service is the whole of one service.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,6 +25,15 @@ type saved struct {
 // downServer is a server that the checks had found bad: the next process does
 // not send it anything before it has looked.
 type downServer struct{ Service, Server string }
+
+// bad says whether the checks had found a server bad. By DR and TUN a plane
+// knows it with the port of the service.
+func (s *saved) bad(service string, server l4.ServerKey) bool {
+	return slices.ContainsFunc(s.Down, func(d downServer) bool {
+		a, err := netip.ParseAddrPort(d.Server)
+		return d.Service == service && err == nil && a.Addr().Unmap() == server.Addr
+	})
+}
 
 func readSaved(file string) (s saved, err error) {
 	if file == "" {

@@ -53,6 +53,7 @@ type Service struct {
 	trouble string       // why the plane is not as wanted; "": it is
 	unsaved bool         // plan or manual are not in the file
 	down    []downServer // those in the file
+	leaving leaving
 
 	queue queue
 }
@@ -213,6 +214,7 @@ func (s *Service) Start() error {
 		return s.abandon(err)
 	}
 	s.disown(&from)
+	s.leaving.reloaded(s.plan)
 	if err := s.set(); err != nil {
 		return s.abandon(err)
 	}
@@ -250,6 +252,7 @@ func (s *Service) open() error {
 		return fmt.Errorf("%s: %w", c.Name, err)
 	}
 	s.plane, s.used = p, c
+	_, s.leaving.forgets = p.(l4.Forgetter)
 	s.opt.Post(alert.Event{Kind: "forwarding", Severity: alert.Info, Plane: "l4", Text: "packets are forwarded by " + c.Name})
 	return nil
 }
@@ -270,6 +273,9 @@ func (s *Service) adopt(from *saved) error {
 	}
 	for i := range snapshot.Services {
 		k := snapshot.Services[i].Key.Canonical()
+		if v := s.plan.owner[k]; v != nil {
+			s.leaving.found(&snapshot.Services[i], func(r l4.ServerKey) bool { return from.bad(v.name, r) })
+		}
 		if s.plan.owner[k] == nil && !ours[k] && s.manual.find(k) < 0 {
 			s.manual = s.manual.found(&snapshot.Services[i])
 		}
@@ -309,6 +315,7 @@ func (s *Service) Apply() {
 	s.plan, s.manual, s.unsaved = next.plan, s.manual.reloaded(next.plan), true
 	s.takeHeld()
 	err := s.runner.Set(next.checks)
+	s.leaving.reloaded(s.plan)
 	if err == nil {
 		err = s.set()
 	}

@@ -71,8 +71,10 @@ type ServerView struct {
 	Method   string      `json:"method"`
 	Up       bool        `json:"up"`
 	Sorry    bool        `json:"sorry,omitempty"`
-	Weight   int         `json:"weight"` // in the plane; 0: gets no new connections
-	In       bool        `json:"in"`     // the plane has it
+	Leaving  bool        `json:"leaving,omitempty"` // not wanted any more: it is there until its connections have ended
+	Removed  bool        `json:"removed,omitempty"` // the configuration does not have it any more
+	Weight   int         `json:"weight"`            // in the plane; 0: gets no new connections
+	In       bool        `json:"in"`                // the plane has it
 	Total    Traffic     `json:"total"`
 	Rate     Traffic     `json:"rate"`
 	Active   int         `json:"active"`
@@ -152,32 +154,59 @@ func (s *Service) viewVirtual(x *virtual, c *real.Status, services map[l4.Key]*l
 		for _, k := range r.Checks {
 			y.Checks = append(y.Checks, CheckView{string(k.Kind), k.Up, k.Ran, k.Text})
 		}
-		y.sum(x, real.Destination{Real: r.Real, Weight: r.Weight}, stats)
+		s.sum(&y, x, real.Destination{Real: r.Real, Weight: r.Weight}, stats)
 		w.Servers = append(w.Servers, y)
 	}
 	if sorry := x.spec.Sorry; sorry != nil {
 		y := ServerView{Sorry: true, Up: true}
-		y.sum(x, real.Destination{Real: sorry}, stats)
+		s.sum(&y, x, real.Destination{Real: sorry}, stats)
 		w.Sorry = y.In && y.Weight > 0
 		w.Servers = append(w.Servers, y)
 	}
+	s.viewLeaving(x, &w, stats)
 	return w
 }
 
+// viewLeaving notes who leaves, and adds those that the configuration does not
+// have any more.
+func (s *Service) viewLeaving(x *virtual, w *VirtualView, stats []*l4.ServiceStats) {
+	removed := map[l4.ServerKey]int{}
+	for _, t := range stats {
+		k := t.Key.Canonical()
+		for i := range t.Servers {
+			r := &t.Servers[i]
+			leaves, gone := s.leaving.is(k, r.Key())
+			if !leaves || !gone {
+				continue
+			}
+			n, known := removed[r.Key()]
+			if !known {
+				n = len(w.Servers)
+				removed[r.Key()] = n
+				w.Servers = append(w.Servers, ServerView{Name: r.Key().String(), Method: r.Method.String(), Up: true, In: true, Leaving: true, Removed: true})
+			}
+			w.Servers[n].count(r)
+		}
+	}
+}
+
 // sum adds up what a server has in all services of its virtual server.
-func (y *ServerView) sum(x *virtual, d real.Destination, stats []*l4.ServiceStats) {
+func (s *Service) sum(y *ServerView, x *virtual, d real.Destination, stats []*l4.ServiceStats) {
 	y.Name = serverName(d.Real)
 	for _, t := range stats {
-		s, ok := x.server(t.Key.Canonical(), d.Real, d.Weight)
+		k := t.Key.Canonical()
+		server, ok := x.server(k, d.Real, d.Weight)
 		if !ok {
 			continue
 		}
-		y.Method = s.Method.String()
+		y.Method = server.Method.String()
 		for i := range t.Servers {
 			r := &t.Servers[i]
-			if r.Key() != s.Key() {
+			if r.Key() != server.Key() {
 				continue
 			}
+			leaves, _ := s.leaving.is(k, r.Key())
+			y.Leaving = y.Leaving || leaves
 			y.In, y.Weight, y.Full = true, r.Weight, y.Full || r.Overloaded
 			y.count(r)
 		}
@@ -299,6 +328,8 @@ func servers(b *strings.Builder, list []ServerView) {
 // state is a server in one word.
 func (r *ServerView) state() string {
 	switch {
+	case r.Leaving:
+		return "leaving"
 	case r.Sorry && r.In && r.Weight > 0:
 		return "sorry"
 	case r.Sorry:

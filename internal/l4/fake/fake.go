@@ -220,6 +220,14 @@ func (p *Plane) Zero(keys ...l4.Key) error {
 	return nil
 }
 
+// Forget is written down.
+func (p *Plane) Forget(k l4.Key, server l4.ServerKey) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.line("forget %v -> %v", k, server)
+	return nil
+}
+
 // Close makes later calls fail.
 func (p *Plane) Close() error {
 	p.mu.Lock()

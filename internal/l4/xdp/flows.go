@@ -208,6 +208,29 @@ func (p *Plane) Insert(list ...l4.Sync) (int, error) {
 	return taken, errors.Join(errs...)
 }
 
+// Forget ends the persistence templates of a server; see l4.Forgetter.
+func (p *Plane) Forget(k l4.Key, server l4.ServerKey) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.services[k.Canonical()]
+	if s == nil || s.servers[server] == nil {
+		return fmt.Errorf("%v: there is no server %v", k, server)
+	}
+	id := s.servers[server].id
+	var list []*directorCommand
+	err := p.walk(func(e *entry) bool {
+		if e.key.Kind != 0 && e.flow.Dest == id {
+			list = append(list, &directorCommand{Order: orderEnd, Saddr: e.key.Saddr, Daddr: e.key.Daddr, Sport: e.key.Sport, Dport: e.key.Dport,
+				Protocol: e.key.Protocol, Kind: e.key.Kind, Family: uint8(e.family())})
+		}
+		return true
+	})
+	for _, c := range list {
+		err = errors.Join(err, order(p.ctl, c))
+	}
+	return err
+}
+
 // insertOrder is the order that makes a flow.
 func insertOrder(f *l4.Sync, r *server) *directorCommand {
 	family := l4.FamilyOf(f.Client.Addr())
