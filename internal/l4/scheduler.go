@@ -23,7 +23,7 @@ var Schedulers = []Scheduler{
 	{Name: "sed", Counting: true, Help: "the server with the shortest expected delay: (active + 1) / weight"},
 	{Name: "nq", Counting: true, Help: "an idle server, if there is one; else sed"},
 	{Name: "fo", Counting: true, Help: "the server with the most weight that is not overloaded"},
-	{Name: "ovf", Counting: true, Help: "the server with the most weight until it has that many connections, then the next"},
+	{Name: "ovf", Counting: true, Help: "the server with the most weight until it has more connections than that, then the next"},
 	{Name: "mh", Table: true, Hash: true, Help: "by Maglev's consistent hash of the source address"},
 }
 

@@ -25,11 +25,13 @@ func Order(servers []Server) []int {
 
 // Table lays down the choices of a scheduler of kind Table: rr and wrr go
 // through it and begin again, the hashing ones look a packet's place up. It
-// holds indices of servers; those with weight 0 are in none. It is nil when no
-// server has a weight, and for other schedulers.
+// holds indices of servers. Those with weight 0 are in those of sh and dh only,
+// where they keep one place; who looks it up has to go on to another one. It is
+// nil when no server has a weight, and for other schedulers.
 func Table(scheduler string, servers []Server) []int {
+	all := Order(servers)
 	var order []int
-	for _, i := range Order(servers) {
+	for _, i := range all {
 		if servers[i].Weight > 0 {
 			order = append(order, i)
 		}
@@ -43,9 +45,9 @@ func Table(scheduler string, servers []Server) []int {
 	case "wrr":
 		return turns(order, servers)
 	case "sh":
-		return buckets(order, func(i int) int { return servers[i].Weight })
+		return buckets(all, func(i int) int { return max(1, servers[i].Weight) })
 	case "dh":
-		return buckets(order, func(int) int { return 1 }) // it takes no notice of weights
+		return buckets(all, func(int) int { return 1 }) // it takes no notice of weights
 	case "mh":
 		members := make([]maglev.Member, len(servers))
 		for i, s := range servers {

@@ -291,12 +291,12 @@ func TestSuspend(t *testing.T) {
 func TestCheck(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "lvs.conf")
-	text := virtual("NAT", "lblc", "", real("10.79.0.21 80", ""))
+	text := strings.Replace(virtual("NAT", "lblc", "", real("10.79.0.21 80", "")), "TCP", "SCTP", 1)
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	out, err := exec.Command(program, "check", file).CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "scheduler lblc: ebpf has only") || !strings.Contains(string(out), "lvs.conf:1:1") ||
+	if err == nil || !strings.Contains(string(out), "SCTP: ebpf does not forward it") || !strings.Contains(string(out), "lvs.conf:1:1") ||
 		!strings.Contains(string(out), "lvs_backend ipvs") {
 		t.Errorf("%v:\n%s", err, out)
 	}

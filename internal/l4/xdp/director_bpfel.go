@@ -18,6 +18,20 @@ type directorBlock struct {
 	Dest [16]uint32
 }
 
+type directorCached struct {
+	_        structs.HostLayout
+	Used     uint32
+	Modified uint32
+	Size     uint32
+	Dest     [16]uint32
+}
+
+type directorCachedKey struct {
+	_       structs.HostLayout
+	Service uint32
+	Daddr   [4]uint32
+}
+
 type directorCommand struct {
 	_          structs.HostLayout
 	Ethernet   [14]uint8
@@ -221,7 +235,7 @@ type directorService struct {
 	Flags       uint8
 	StickyBits  uint8
 	Family      uint8
-	Zero        uint32
+	Turn        uint32
 }
 
 type directorServiceKey struct {
@@ -256,6 +270,7 @@ type directorSweeper struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	directorMapBlocks        = "blocks"
+	directorMapCacheds       = "cacheds"
 	directorMapDestCounters  = "dest_counters"
 	directorMapDestStates    = "dest_states"
 	directorMapDests         = "dests"
@@ -329,6 +344,7 @@ type directorProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type directorMapSpecs struct {
 	Blocks        *ebpf.MapSpec `ebpf:"blocks"`
+	Cacheds       *ebpf.MapSpec `ebpf:"cacheds"`
 	DestCounters  *ebpf.MapSpec `ebpf:"dest_counters"`
 	DestStates    *ebpf.MapSpec `ebpf:"dest_states"`
 	Dests         *ebpf.MapSpec `ebpf:"dests"`
@@ -376,6 +392,7 @@ func (o *directorObjects) Close() error {
 // It can be passed to loadDirectorObjects or ebpf.CollectionSpec.LoadAndAssign.
 type directorMaps struct {
 	Blocks        *ebpf.Map `ebpf:"blocks"`
+	Cacheds       *ebpf.Map `ebpf:"cacheds"`
 	DestCounters  *ebpf.Map `ebpf:"dest_counters"`
 	DestStates    *ebpf.Map `ebpf:"dest_states"`
 	Dests         *ebpf.Map `ebpf:"dests"`
@@ -399,6 +416,7 @@ type directorMaps struct {
 func (m *directorMaps) Close() error {
 	return _DirectorClose(
 		m.Blocks,
+		m.Cacheds,
 		m.DestCounters,
 		m.DestStates,
 		m.Dests,

@@ -7,7 +7,7 @@
 // says, so that forwarding goes on without this process and a new one takes it
 // over.
 //
-// What it does not do: SCTP, the schedulers lblc and lblcr, GUE and GRE
+// What it does not do: SCTP, GUE and GRE
 // tunnels, persistence engines (IPVS does those), and clients on the director
 // itself. Marks are those that a packet has when it comes to tc, before
 // netfilter sets its own. The host's stack gets what is malformed, and drops

@@ -23,6 +23,7 @@ type driverPort struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	driverMapBlocks        = "blocks"
+	driverMapCacheds       = "cacheds"
 	driverMapDestCounters  = "dest_counters"
 	driverMapDestStates    = "dest_states"
 	driverMapDests         = "dests"
@@ -95,6 +96,7 @@ type driverProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type driverMapSpecs struct {
 	Blocks        *ebpf.MapSpec `ebpf:"blocks"`
+	Cacheds       *ebpf.MapSpec `ebpf:"cacheds"`
 	DestCounters  *ebpf.MapSpec `ebpf:"dest_counters"`
 	DestStates    *ebpf.MapSpec `ebpf:"dest_states"`
 	Dests         *ebpf.MapSpec `ebpf:"dests"`
@@ -143,6 +145,7 @@ func (o *driverObjects) Close() error {
 // It can be passed to loadDriverObjects or ebpf.CollectionSpec.LoadAndAssign.
 type driverMaps struct {
 	Blocks        *ebpf.Map `ebpf:"blocks"`
+	Cacheds       *ebpf.Map `ebpf:"cacheds"`
 	DestCounters  *ebpf.Map `ebpf:"dest_counters"`
 	DestStates    *ebpf.Map `ebpf:"dest_states"`
 	Dests         *ebpf.Map `ebpf:"dests"`
@@ -167,6 +170,7 @@ type driverMaps struct {
 func (m *driverMaps) Close() error {
 	return _DriverClose(
 		m.Blocks,
+		m.Cacheds,
 		m.DestCounters,
 		m.DestStates,
 		m.Dests,

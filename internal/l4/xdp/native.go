@@ -17,7 +17,7 @@ func loadNative(m *directorMaps, options ebpf.CollectionOptions) (*driverObjects
 		return nil, err
 	}
 	options.MapReplacements = map[string]*ebpf.Map{
-		directorMapBlocks: m.Blocks, directorMapDestCounters: m.DestCounters, directorMapDestStates: m.DestStates,
+		directorMapBlocks: m.Blocks, directorMapCacheds: m.Cacheds, directorMapDestCounters: m.DestCounters, directorMapDestStates: m.DestStates,
 		directorMapDests: m.Dests, directorMapDrops: m.Drops, directorMapFlows4: m.Flows4, directorMapFlows6: m.Flows6,
 		directorMapFragments: m.Fragments, directorMapHops: m.Hops, directorMapLearnedHops: m.LearnedHops,
 		directorMapLedgers: m.Ledgers, directorMapRanges: m.Ranges, directorMapRing4s: m.Ring4s, directorMapRing6s: m.Ring6s,

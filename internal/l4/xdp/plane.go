@@ -112,6 +112,7 @@ type service struct {
 	order   []*server
 	retired l4.Counters // of servers that are no more
 	rate    rate
+	turnAt  uint32 // how many turns of rr and wrr there had been when their table was made
 }
 
 // server is one server of one service.
@@ -224,6 +225,9 @@ func (p *Plane) tend() {
 				p.sample()
 			}
 			p.collect()
+			if n%expireEvery == 0 {
+				p.expireDestinations()
+			}
 			p.mu.Unlock()
 		}
 	}
@@ -238,7 +242,7 @@ func Features() l4.Features {
 	return l4.Features{
 		Name:       "ebpf",
 		Methods:    []l4.Method{l4.NAT, l4.DR, l4.TUN, l4.FULLNAT, l4.Local},
-		Schedulers: []string{"rr", "wrr", "lc", "wlc", "sh", "dh", "mh", "sed", "nq", "fo", "ovf"},
+		Schedulers: []string{"rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "dh", "mh", "sed", "nq", "fo", "ovf"},
 		Protocols:  []l4.Protocol{l4.TCP, l4.UDP},
 		Tunnels:    []l4.TunnelType{l4.IPIP},
 		PortRanges: true, AnyPort: true, FwMarks: true, SYNLimit: true,

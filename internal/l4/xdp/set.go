@@ -73,6 +73,7 @@ func (p *Plane) setService(k l4.Key, want l4.Service, c *l4.Config) (*service, e
 		}
 		p.services[k] = s
 	}
+	was := s.turns()
 	order := make([]*server, 0, len(want.Servers))
 	keep := make(map[l4.ServerKey]bool, len(want.Servers))
 	for _, w := range want.Servers {
@@ -83,7 +84,7 @@ func (p *Plane) setService(k l4.Key, want l4.Service, c *l4.Config) (*service, e
 		order = append(order, r)
 		keep[w.Key()] = true
 	}
-	if err := p.writeService(s, want, order, c); err != nil {
+	if err := p.writeService(s, want, order, was, c); err != nil {
 		return nil, err
 	}
 	for _, r := range slices.Collect(maps.Values(s.servers)) {
@@ -203,7 +204,7 @@ func (p *Plane) clear(id uint32) error {
 
 // writeService writes the lists of a service and then the service itself, in
 // one step for packets under way.
-func (p *Plane) writeService(s *service, want l4.Service, order []*server, c *l4.Config) error {
+func (p *Plane) writeService(s *service, want l4.Service, order []*server, was turns, c *l4.Config) error {
 	scheduler := want.SchedulerName()
 	lists := [2][]uint32{}
 	for _, i := range l4.Order(want.Servers) {
@@ -235,6 +236,10 @@ func (p *Plane) writeService(s *service, want l4.Service, order []*server, c *l4
 		if want.PersistenceMask > 0 {
 			record.StickyBits = uint8(want.PersistenceMask)
 		}
+	}
+	var err error
+	if record.Turn, err = p.nextTurn(s, was, turnsOf(scheduler, lists, order)); err != nil {
+		return err
 	}
 	if record != s.record {
 		if err := p.putService(s.key, &record); err != nil {
@@ -349,6 +354,12 @@ func (p *Plane) removeService(s *service) error {
 	}
 	p.blocks.give(s.members)
 	p.blocks.give(s.table)
+	if remembersDestinations(s.record.Scheduler) {
+		err := p.forgetDestinations(func(k *directorCachedKey, _ *directorCached) bool { return k.Service == s.id })
+		if err != nil {
+			return err
+		}
+	}
 	if err := p.maps.Ledgers.Put(s.id, &directorLedger{}); err != nil {
 		return err
 	}
@@ -387,6 +398,7 @@ func (p *Plane) removeServer(s *service, r *server) error {
 // collect gives the places back of removed servers whose last connection has
 // gone.
 func (p *Plane) collect() {
+	var freed []uint32
 	for k, r := range p.gone {
 		var n directorDestState
 		if err := p.maps.DestStates.Lookup(r.id, &n); err != nil || n.Active|n.Inactive|n.Persistent != 0 {
@@ -398,7 +410,9 @@ func (p *Plane) collect() {
 		p.hops.leave(r.hop)
 		p.places.free(r.id)
 		delete(p.gone, k)
+		freed = append(freed, r.id)
 	}
+	p.forgetServers(freed)
 }
 
 func ledgerOf(k l4.Key) *directorLedger {

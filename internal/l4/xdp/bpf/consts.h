@@ -89,7 +89,7 @@ enum kind {
 
 enum method { NAT, DR, TUN, FULLNAT, LOCAL };
 
-enum scheduler { S_RR, S_WRR, S_LC, S_WLC, S_SH, S_DH, S_MH, S_SED, S_NQ, S_FO, S_OVF };
+enum scheduler { S_RR, S_WRR, S_LC, S_WLC, S_SH, S_DH, S_MH, S_SED, S_NQ, S_FO, S_OVF, S_LBLC, S_LBLCR };
 
 /* service.flags */
 #define SERVICE_HASH_FALLBACK 0x01
@@ -144,6 +144,11 @@ enum state {
 #define MAX_MEMBERS 4096   /* servers of a service */
 #define MAX_TRIES 64	   /* of a table, past overloaded servers */
 #define BLOCK_SLOTS 16
+/* How many servers a destination of lblcr has at most. IPVS knows no end. */
+#define CACHED_SERVERS 16
+/* How long lblc and lblcr remember a destination that nobody asks for, and how
+ * long lblcr leaves its servers as they are (24 hours, as IPVS). */
+#define CACHED_TICKS 5149841
 #define LEARNED_HOPS 4096
 /* ICMP errors that one CPU sends in a second (RFC 4443, 2.4 f). */
 #define COMPLAINTS 1000

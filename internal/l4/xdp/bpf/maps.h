@@ -75,6 +75,15 @@ struct {
 	PIN;
 } service_states SEC(".maps");
 
+/* Full, it forgets the destinations that nobody has asked for the longest. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1 << 15);
+	__type(key, struct cached_key);
+	__type(value, struct cached);
+	PIN;
+} cacheds SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 16384);
@@ -157,7 +166,7 @@ struct {
 
 /* Room for entries that are being made: the stack is 512 bytes. */
 struct scratch {
-	__u64 forward[16], reverse[16], entry[8], key[8], answer[8];
+	__u64 forward[16], reverse[16], entry[8], key[8], answer[8], cached[10];
 	__u32 complaints_second, complaints; /* ICMP errors of this second */
 	__u32 nothing; /* always 0, which the verifier does not know */
 };

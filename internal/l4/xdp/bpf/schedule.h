@@ -49,6 +49,14 @@ static __always_inline int usable(__u32 dest)
 	       !is_overloaded(d, ds);
 }
 
+/* drained is whether a server has weight 0, or is gone. */
+static __always_inline int drained(__u32 dest)
+{
+	struct dest *d = bpf_map_lookup_elem(&dests, &dest);
+
+	return !dest || !d || !(d->flags & DEST_AVAILABLE) || !d->weight;
+}
+
 /* fold_address is an address as IPVS's hashes take it: a number, IPv6 folded. */
 static __always_inline __u32 fold_address(const __be32 *a)
 {
@@ -104,10 +112,15 @@ static __always_inline __u32 hash_slot(const struct service *s, const struct pac
 	}
 }
 
+static __always_inline int is_hashing(const struct service *s)
+{
+	return s->scheduler == S_SH || s->scheduler == S_DH || s->scheduler == S_MH;
+}
+
 struct table_walk {
 	const struct service *s;
 	const struct packet *p;
-	__u32 start, found;
+	__u32 start, found, steps;
 };
 
 static long table_step(__u32 i, struct table_walk *w)
@@ -119,17 +132,25 @@ static long table_step(__u32 i, struct table_walk *w)
 		return 1;
 	if (s->scheduler == S_MH)
 		at = hash_slot(s, w->p, i ? (w->start + i - 1) % s->table_size : 0);
+	else if (s->scheduler == S_SH && i)
+		at = (w->start + (w->start + i - 1) % s->table_size) % s->table_size;
 	else
 		at = (w->start + i) % s->table_size;
 	dest = slot(s->table, at);
-	if (!usable(dest))
-		return 0;
-	w->found = dest;
-	return 1;
+	w->steps = i;
+	if (usable(dest)) {
+		w->found = dest;
+		return 1;
+	}
+	/* In IPVS who comes to a server of weight 0 by sh or dh is refused: here
+	 * it goes where the fallback would lead. */
+	return !i && is_hashing(s) && !drained(dest) &&
+	       (s->scheduler == S_DH || !(s->flags & SERVICE_HASH_FALLBACK));
 }
 
 struct load_walk {
 	const struct service *s;
+	const struct cached *set; /* or not all servers of the service, but these */
 	__u64 load, weight;
 	__u32 found;
 };
@@ -138,13 +159,13 @@ struct load_walk {
  * W is better than l with w when L*w < l*W. The first of equals stays. */
 static long load_step(__u32 i, struct load_walk *w)
 {
-	__u32 dest = slot(w->s->members, i);
+	__u32 dest = w->set ? w->set->dest[i % CACHED_SERVERS] : slot(w->s->members, i);
 	struct dest *d = bpf_map_lookup_elem(&dests, &dest);
 	struct dest_state *ds = bpf_map_lookup_elem(&dest_states, &dest);
 	__u64 load, weight;
 	__u32 active;
 
-	if (!dest || !d || !ds || !(d->flags & DEST_AVAILABLE) || !d->weight || is_overloaded(d, ds))
+	if (!dest || !d || d->service != w->s->id || !ds || !(d->flags & DEST_AVAILABLE) || !d->weight || is_overloaded(d, ds))
 		return 0;
 	active = ds->active;
 	weight = d->weight;
@@ -167,7 +188,7 @@ static long load_step(__u32 i, struct load_walk *w)
 		load = 1;
 		break;
 	case S_OVF:
-		if (active >= weight)
+		if (active > weight)
 			return 0;
 		load = 1;
 		break;
@@ -180,6 +201,157 @@ static long load_step(__u32 i, struct load_walk *w)
 		w->weight = weight;
 	}
 	return 0;
+}
+
+static long idle_step(__u32 i, struct load_walk *w)
+{
+	__u32 dest = slot(w->s->members, i);
+	struct dest *d = bpf_map_lookup_elem(&dests, &dest);
+	struct dest_state *ds = bpf_map_lookup_elem(&dest_states, &dest);
+
+	if (!dest || !d || !ds || !(d->flags & DEST_AVAILABLE) || (__u64)ds->active * 2 >= d->weight)
+		return 0;
+	w->found = 1;
+	return 1;
+}
+
+/* too_busy is whether a destination leaves its server: that one has more
+ * active flows than its weight, and some other not half as many. */
+static __noinline int too_busy(const struct service *s, __u32 dest)
+{
+	struct load_walk w = { .s = s };
+	__u32 zero = 0;
+	struct scratch *scratch = bpf_map_lookup_elem(&scratches, &zero);
+	struct dest *d = bpf_map_lookup_elem(&dests, &dest);
+	struct dest_state *ds = bpf_map_lookup_elem(&dest_states, &dest);
+
+	if (!scratch || !d || !ds)
+		return 1;
+	if (ds->active <= d->weight)
+		return 0;
+	w.found = scratch->nothing;
+	bpf_loop(s->member_count, idle_step, &w, 0);
+	return w.found;
+}
+
+/* least_loaded is the server with the fewest flows for its weight, of all or
+ * of a set. */
+static __noinline __u32 least_loaded(const struct service *s, const struct cached *set)
+{
+	struct load_walk w = { .s = s, .set = set };
+	__u32 zero = 0;
+	struct scratch *scratch = bpf_map_lookup_elem(&scratches, &zero);
+
+	if (!scratch)
+		return 0;
+	w.found = scratch->nothing; /* see choose */
+	w.load = w.weight = scratch->nothing;
+	bpf_loop(set ? CACHED_SERVERS : s->member_count, load_step, &w, 0);
+	return w.found;
+}
+
+/* shrink takes the most loaded server out of a destination's set. */
+static __noinline int shrink(struct cached *c, __u32 tick)
+{
+	__u32 i, most = CACHED_SERVERS;
+	__u64 load = 0, weight = 1;
+
+	for (i = 0; i < CACHED_SERVERS; i++) {
+		__u32 dest = c->dest[i];
+		struct dest *d = bpf_map_lookup_elem(&dests, &dest);
+		struct dest_state *ds = bpf_map_lookup_elem(&dest_states, &dest);
+		__u64 l;
+
+		if (!dest || !d || !ds || !d->weight)
+			continue;
+		l = (__u64)ds->active * 256 + ds->inactive;
+		if (most == CACHED_SERVERS || load * d->weight < l * weight) {
+			most = i;
+			load = l;
+			weight = d->weight;
+		}
+	}
+	if (most == CACHED_SERVERS)
+		return 0;
+	for (i = 0; i < CACHED_SERVERS - 1; i++)
+		if (i >= most)
+			c->dest[i] = c->dest[i + 1];
+	c->dest[CACHED_SERVERS - 1] = 0;
+	c->size--;
+	c->modified = tick;
+	return 0;
+}
+
+/* widen puts a server into a destination's set, in place of the first one when
+ * there is no room. */
+static __noinline int widen(struct cached *c, __u32 dest, __u32 tick)
+{
+	__u32 i;
+
+	for (i = 0; i < CACHED_SERVERS; i++)
+		if (c->dest[i] == dest)
+			return 0;
+	for (i = CACHED_SERVERS - 1; i > 0; i--)
+		c->dest[i] = c->dest[i - 1];
+	c->dest[0] = dest;
+	if (c->size < CACHED_SERVERS)
+		c->size++;
+	c->modified = tick;
+	return 0;
+}
+
+/* by_destination is lblc and lblcr: a destination keeps its server, or the
+ * least loaded of its servers, unless that is too busy. Two CPUs that change
+ * the same set at once may lose a server of it or have one twice, which only
+ * makes the set smaller or larger for a while. */
+static __noinline __u32 by_destination(const struct service *s, const struct packet *p)
+{
+	__u32 zero = 0, tick = now_tick(), found = 0;
+	struct scratch *scratch = bpf_map_lookup_elem(&scratches, &zero);
+	struct cached_key k = { .service = s->id };
+	struct cached *c, *fresh;
+	struct dest *d;
+
+	if (!scratch)
+		return 0;
+	copy16(k.daddr, p->daddr);
+	c = bpf_map_lookup_elem(&cacheds, &k);
+	if (c && tick - c->used < CACHED_TICKS) {
+		c->used = tick;
+		if (s->scheduler == S_LBLC) {
+			found = c->dest[0];
+			d = bpf_map_lookup_elem(&dests, &found);
+			if (!d || d->service != s->id || drained(found))
+				found = 0;
+		} else {
+			found = least_loaded(s, c);
+			if (c->size > 1 && tick - c->modified > CACHED_TICKS)
+				shrink(c, tick);
+		}
+		if (found && !too_busy(s, found))
+			return found;
+		found = least_loaded(s, 0);
+		if (!found)
+			return 0;
+		if (s->scheduler == S_LBLC) {
+			c->dest[0] = found;
+			c->modified = tick;
+		} else {
+			widen(c, found, tick);
+		}
+		return found;
+	}
+	found = least_loaded(s, 0);
+	if (!found)
+		return 0;
+	fresh = (void *)scratch->cached;
+	__builtin_memset(fresh, 0, sizeof(*fresh));
+	fresh->used = fresh->modified = tick;
+	fresh->size = 1;
+	fresh->dest[0] = found;
+	/* Without room for it the destination is simply not remembered. */
+	bpf_map_update_elem(&cacheds, &k, fresh, BPF_ANY);
+	return found;
 }
 
 /* choose is the server of a new flow; 0 when there is none. */
@@ -196,7 +368,7 @@ static __noinline __u32 choose(const struct service *s, const struct packet *p)
 	/* Before Linux 6.7 the verifier takes it that the step is called once: it
 	 * must not know what the walk begins with, or it removes what a second call
 	 * would need. */
-	load.found = table.found = scratch->nothing;
+	load.found = table.found = table.steps = scratch->nothing;
 	load.load = load.weight = scratch->nothing;
 
 	switch (s->scheduler) {
@@ -205,8 +377,13 @@ static __noinline __u32 choose(const struct service *s, const struct packet *p)
 		state = bpf_map_lookup_elem(&service_states, &id);
 		if (!state || !s->table_size)
 			return 0;
-		table.start = __sync_fetch_and_add(&state->turn, 1) % s->table_size;
+		table.start = (__sync_fetch_and_add(&state->turn, 1) + s->turn) % s->table_size;
 		bpf_loop(s->table_size, table_step, &table, 0);
+		/* The next turn is that after the server that was found. */
+		if (!table.found)
+			__sync_fetch_and_add(&state->turn, -1);
+		else if (table.steps)
+			__sync_fetch_and_add(&state->turn, table.steps);
 		return table.found;
 	case S_SH:
 	case S_DH:
@@ -214,9 +391,11 @@ static __noinline __u32 choose(const struct service *s, const struct packet *p)
 		if (!s->table_size)
 			return 0;
 		table.start = hash_slot(s, p, 0);
-		bpf_loop(s->flags & SERVICE_HASH_FALLBACK && s->scheduler != S_DH ? s->table_size + 1 : 1,
-			 table_step, &table, 0);
+		bpf_loop(s->table_size + 1, table_step, &table, 0);
 		return table.found;
+	case S_LBLC:
+	case S_LBLCR:
+		return by_destination(s, p);
 	default:
 		bpf_loop(s->member_count, load_step, &load, 0);
 		return load.found;
@@ -260,11 +439,6 @@ static __always_inline void note_full(const struct service *s)
 
 	if (state && tick - state->full >= REFRESH_TICKS)
 		state->full = tick;
-}
-
-static __always_inline int is_hashing(const struct service *s)
-{
-	return s->scheduler == S_SH || s->scheduler == S_DH || s->scheduler == S_MH;
 }
 
 /* over_syn_limit counts a new TCP flow against the service's limit a second. */

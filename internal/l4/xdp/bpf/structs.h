@@ -95,7 +95,7 @@ struct service {
 	__u8 flags;
 	__u8 sticky_bits;
 	__u8 family;
-	__u32 zero;
+	__u32 turn; /* added to the state's: where the table's turns begin */
 };
 
 /* Which service has a number: for a process that takes the maps over. */
@@ -113,6 +113,20 @@ struct service_state {
 	__u32 syn_second;
 	__u32 syn_count;
 	__u32 full; /* tick when a flow found no room last */
+};
+
+/* Which servers a destination address has with lblc (the first only) and
+ * lblcr, the one that came last first. */
+struct cached_key {
+	__u32 service;
+	__be32 daddr[4];
+};
+
+struct cached {
+	__u32 used;	/* tick of the last new flow */
+	__u32 modified; /* tick when a server came or went last */
+	__u32 size;
+	__u32 dest[CACHED_SERVERS];
 };
 
 /* Some server numbers, of a service's list or of its table. */
