@@ -121,13 +121,14 @@ func hostConfig(m *model.VRRPInstance, device string, more []netconf.Link) netco
 
 func address(a *model.IPAddress) netconf.Address {
 	return netconf.Address{Prefix: a.Prefix, Device: a.Device, Broadcast: a.Broadcast, Label: a.Label,
-		Scope: a.Scope, Peer: a.Peer, Options: a.Options, Deprecated: a.Deprecated}
+		Scope: a.Scope, Peer: a.Peer, Options: a.Options, Deprecated: a.Deprecated,
+		Preferred: a.Preferred, Once: a.NoTrack}
 }
 
 func route(r *model.IPRoute) netconf.Route {
 	x := netconf.Route{Family: r.Family, Type: r.Type, Dst: r.Dst, Src: r.Src, From: r.From, Gateway: r.Gateway,
 		Device: r.Device, Table: r.Table, Metric: r.Metric, Scope: r.Scope, Protocol: r.Protocol, TOS: r.TOS,
-		OnLink: r.OnLink, Options: r.Options}
+		OnLink: r.OnLink, Options: r.Options, Once: r.NoTrack}
 	for _, h := range r.NextHops {
 		x.NextHops = append(x.NextHops, netconf.NextHop{Gateway: h.Gateway, Device: h.Device, Weight: h.Weight, OnLink: h.OnLink})
 	}
@@ -138,7 +139,7 @@ func rule(r *model.IPRule) netconf.Rule {
 	return netconf.Rule{Family: r.Family, From: r.From, To: r.To, Not: r.Not, TOS: r.TOS, FwMark: r.FwMark,
 		FwMask: r.FwMask, IIF: r.IIF, OIF: r.OIF, Table: r.Table, Priority: r.Priority, Action: r.Action, Goto: r.Goto,
 		UIDRange: r.UIDRange, SuppressLen: r.SuppressLen, IPProto: r.IPProto, SrcPort: r.SrcPort, DstPort: r.DstPort,
-		Protocol: r.Protocol}
+		Protocol: r.Protocol, Realms: r.Realms, TunnelID: r.TunnelID, SuppressGroup: r.SuppressGroup, Once: r.NoTrack}
 }
 
 // group is where advertisements go by multicast.

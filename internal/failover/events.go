@@ -7,6 +7,7 @@ import (
 
 	"evenkeel/internal/alert"
 	"evenkeel/internal/bfd"
+	"evenkeel/internal/model"
 	"evenkeel/internal/track"
 	"evenkeel/internal/vrrp"
 )
@@ -37,13 +38,21 @@ func (p *plane) transition(i *instance, a *vrrp.Action) {
 	if a.To == vrrp.Fault {
 		e.Severity = alert.Warning
 	}
-	if i.doomed && i.setup.model.Notify.Deleted != nil {
-		e.Notify.State = "DELETED"
+	if i.doomed {
+		e.Notify.State = deletedState(&i.setup.model.Notify)
 	}
 	if i.setup.mail && a.To != vrrp.Stopped && !(a.To == vrrp.Fault && p.plan.model.Mail.NoFaults) {
 		e.Mail = alert.TransitionMessage("INSTANCE", i.name(), word)
 	}
 	p.events.Post(e)
+}
+
+// deletedState is what is told of an instance that a reload has removed.
+func deletedState(n *model.Notify) string {
+	if n.DeletedSent {
+		return "DELETED"
+	}
+	return notifyState[vrrp.Fault]
 }
 
 // postGroup tells that a sync group changed its state.

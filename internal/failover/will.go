@@ -174,6 +174,9 @@ func (p *plane) present(i *instance) bool {
 	snapshot := p.host.Links()
 	for n := range i.setup.hosts.Addresses {
 		a := &i.setup.hosts.Addresses[n]
+		if a.Once {
+			continue // it may have been taken away
+		}
 		l := snapshot.ByName(a.Device)
 		if l == nil || l.Address(a.Prefix.Addr()) == nil {
 			return false

@@ -201,7 +201,7 @@ func init() {
 			a.UseVMAC = true
 			return true
 		}},
-		"no_track": {0, anyAddress, func(_ *parser, a *model.IPAddress, _ *node, _ int) bool {
+		"no_track": {0, virtualAddress, func(_ *parser, a *model.IPAddress, _ *node, _ int) bool {
 			a.NoTrack = true
 			return true
 		}},

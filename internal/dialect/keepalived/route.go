@@ -206,7 +206,10 @@ func init() {
 		"dev":     func(r *routeReader) { r.device(&r.r.Device) },
 		"oif":     func(r *routeReader) { r.device(&r.r.Device) },
 		"table":   func(r *routeReader) { r.text(&r.r.Table) },
-		"vrf":     func(r *routeReader) { r.text(&r.r.VRF) },
+		"vrf": func(r *routeReader) {
+			r.p.errorf(r.n.pos(r.i), "write 'table NUMBER', with the number that 'ip vrf' shows", "'vrf' is not supported yet in a route")
+			r.bad = true
+		},
 		"scope":   func(r *routeReader) { r.text(&r.r.Scope) },
 		"proto":   func(r *routeReader) { r.text(&r.r.Protocol) },
 		"metric":  (*routeReader).metric,
@@ -216,10 +219,10 @@ func init() {
 		"inet":    func(r *routeReader) { r.family(4) },
 		"inet6":   func(r *routeReader) { r.family(6) },
 		"add":     func(r *routeReader) { r.r.Mode = "add" },
-		"append":  func(r *routeReader) { r.r.Mode = "append" },
-		"prepend": func(r *routeReader) { r.r.Mode = "prepend" },
+		"append":  func(r *routeReader) { r.place("append") },
+		"prepend": func(r *routeReader) { r.place("prepend") },
 		"no_track": func(r *routeReader) {
-			r.r.NoTrack = true
+			r.r.NoTrack = !r.static || noStatic(r.p, r.n.pos(r.i))
 		},
 		"track_group": func(r *routeReader) { r.text(&r.r.TrackGroup) },
 		"nexthop":     (*routeReader).nextHops,
@@ -232,6 +235,19 @@ func init() {
 	for alias, name := range map[string]string{"preference": "metric", "priority": "metric", "protocol": "proto"} {
 		routeOptions[alias] = routeOptions[name]
 	}
+}
+
+// noStatic says that no_track means nothing in a static list; it gives what is
+// set then.
+func noStatic(p *parser, pos model.Pos) bool {
+	p.warnf(pos, "take it out", "'no_track' is for virtual addresses, routes and rules: it is not used")
+	return false
+}
+
+// place is where a route is to stand among others of the same destination.
+func (r *routeReader) place(mode string) {
+	r.r.Mode = mode
+	r.p.once("route "+mode, r.n.pos(r.i), "tell them apart by their metric", "'%s' is accepted and has no effect here: of several routes of a destination, table and metric the first stays", mode)
 }
 
 func (r *routeReader) to() {
@@ -388,11 +404,12 @@ func (r *routeReader) nextHops() {
 			}
 			r.r.NextHops[last].Weight = int(n)
 		case word == "realms":
+			r.p.once("nexthop realms", r.n.pos(r.i), "give the whole route realms, or mark the packets", "'realms' of a single next hop is accepted and has no effect here")
 			r.text(new(string))
 		case word == "track_group":
 			r.text(&r.r.TrackGroup)
 		case word == "no_track":
-			r.r.NoTrack = true
+			r.r.NoTrack = !r.static || noStatic(r.p, r.n.pos(r.i))
 		default:
 			r.fail(r.i, closest(word, []string{"nexthop", "via", "dev", "weight", "onlink"}), "unknown word '%s' behind nexthop", word)
 		}
@@ -425,10 +442,6 @@ func (r *routeReader) check() bool {
 	if x.TrackGroup != "" && !r.static {
 		r.p.warnf(r.n.pos(0), "take it out", "'track_group' is for static routes: it is not used")
 		x.TrackGroup = ""
-	}
-	if x.Device == "" && !x.NoTrack && !slices.ContainsFunc(x.NextHops, func(h model.NextHop) bool { return h.Device != "" }) {
-		r.p.warnf(r.n.pos(0), "write 'dev NAME', or 'no_track' if that is meant", "the route has no interface: nobody notices when it is taken away")
-		x.NoTrack = true
 	}
 	if len(x.Options) == 0 {
 		x.Options = nil

@@ -93,6 +93,10 @@ func (r *ruleReader) check() bool {
 		r.p.warnf(r.n.pos(0), "take one of them out", "'no_track' and 'track_group' exclude each other: the rule is not tracked")
 		x.TrackGroup = ""
 	}
+	if x.TrackGroup != "" && !r.static {
+		r.p.warnf(r.n.pos(0), "take it out", "'track_group' is for static rules: it is not used")
+		x.TrackGroup = ""
+	}
 	return !r.bad
 }
 
@@ -126,7 +130,7 @@ func init() {
 		"dport":                 func(r *ruleReader) { r.span(&r.r.DstPort, 16) },
 		"ip_proto":              func(r *ruleReader) { r.text(&r.r.IPProto) },
 		"protocol":              func(r *ruleReader) { r.text(&r.r.Protocol) },
-		"no_track":              func(r *ruleReader) { r.r.NoTrack = true },
+		"no_track":              func(r *ruleReader) { r.r.NoTrack = !r.static || noStatic(r.p, r.n.pos(r.i)) },
 		"track_group":           func(r *ruleReader) { r.text(&r.r.TrackGroup) },
 	}
 	for alias, name := range map[string]string{

@@ -106,13 +106,17 @@ func globalProcessKeywords() []keyword {
 		{Name: "vrrp_cpu_affinity", Status: statusHarmless, Cure: "use CPUAffinity= of the systemd unit", Args: "NUMBER …", In: placeGlobal, Help: "the processors it runs on", Parse: readCPUs},
 		{Name: "vrrp_no_swap", Status: statusHarmless, Cure: "use MemorySwapMax=0 of the systemd unit", In: placeGlobal, Help: "it stays in memory", Parse: set(failover(func(f *F) *bool { return &f.NoSwap }))},
 		{Name: "net_namespace", Args: "NAME", In: top, Help: "the network namespace to run in", Parse: onceText(func(f *F) *string { return &f.Namespace })},
-		{Name: "net_namespace_ipvs", Args: "[NAME]", In: top, Help: "the network namespace of virtual servers", Parse: func(p *parser, n *node) {
+		{Name: "net_namespace_ipvs", Status: statusLater, Cure: "start what forwards packets in its namespace: ip netns exec NAME evenkeel …", Args: "[NAME]", In: top, Help: "the network namespace of virtual servers", Parse: func(p *parser, n *node) {
 			p.f.HasNamespaceIPVS, p.f.NamespaceIPVS = true, n.arg(1)
 		}},
-		{Name: "instance", Args: "NAME", In: top, Help: "of several that run on one host", Parse: onceText(func(f *F) *string { return &f.Instance })},
-		{Name: "child_wait_time", Args: "SECONDS", In: placeTop, Help: "how long the end may take (5)", Parse: timed(0, maxTimer, failover(func(f *F) *time.Duration { return &f.ChildWait }))},
+		{Name: "instance", Status: statusHarmless, Cure: "several on one host are told apart by the files of their -p, and by -i", Args: "NAME", In: top, Help: "of several that run on one host", Parse: onceText(func(f *F) *string { return &f.Instance })},
+		{Name: "child_wait_time", Status: statusHarmless, Cure: "the end takes as long as the peers need to take over", Args: "SECONDS", In: placeTop, Help: "how long the end may take (5)", Parse: timed(0, maxTimer, failover(func(f *F) *time.Duration { return &f.ChildWait }))},
 		{Name: "config_save_dir", Status: statusHarmless, Cure: "a reload that is bad changes nothing, so there is nothing to go back to", Args: "DIRECTORY", In: placeGlobal, Help: "the configuration is kept there at each reload", Parse: text1(failover(func(f *F) *string { return &f.ConfigDirectory }))},
-		{Name: "reload_check_config", Args: "[LOG]", In: placeGlobal, Help: "a reload is checked before it is done: here that is always so", Parse: func(p *parser, n *node) { p.f.ReloadCheckLog = n.arg(1) }},
+		{Name: "reload_check_config", Args: "[LOG]", In: placeGlobal, Help: "a reload is checked before it is done: here that is always so", Parse: func(p *parser, n *node) {
+			if p.f.ReloadCheckLog = n.arg(1); len(n.words) > 1 {
+				p.warnf(n.pos(1), "take it out: 'evenkeel reload' prints what is wrong", "the file of reload_check_config is not written")
+			}
+		}},
 		{Name: "reload_time_file", Status: statusHarmless, Cure: "use a timer of systemd and 'evenkeel reload'", Args: "PATH", In: placeGlobal, Help: "holds the time of the next reload", Parse: text1(failover(func(f *F) *string { return &f.ReloadTimeFile }))},
 		{Name: "reload_repeat", Status: statusHarmless, Cure: "use a timer of systemd and 'evenkeel reload'", In: placeGlobal, Help: "that file stays: a reload every day", Parse: set(failover(func(f *F) *bool { return &f.ReloadRepeat }))},
 		{Name: "reload_file", Status: statusHarmless, Cure: "'evenkeel reload' returns when the reload is over, and says how it went", Args: "[PATH]", In: placeGlobal, Help: "is there while files are being read", Parse: func(p *parser, n *node) {
@@ -121,7 +125,7 @@ func globalProcessKeywords() []keyword {
 			}
 		}},
 		{Name: "include_check", Args: "[[+|-]readable|match|wildcard_match|brace_match] …", In: placeGlobal, Help: "what an include must find", Parse: func(*parser, *node) {}},
-		{Name: "random_seed", Args: "NUMBER", In: placeGlobal, Help: "of ${_RANDOM}", Parse: func(p *parser, n *node) { p.number(n, 1, 0, math.MaxUint32, "the line is not used") }},
+		{Name: "random_seed", Status: statusHarmless, Cure: "take it out: the numbers depend on the host and on their order, so that a reload changes none", Args: "NUMBER", In: placeGlobal, Help: "of ${_RANDOM}", Parse: func(p *parser, n *node) { p.number(n, 1, 0, math.MaxUint32, "the line is not used") }},
 	}
 }
 

@@ -32,7 +32,7 @@ func virtualKeywords() []keyword {
 				p.f.SSL.Password = model.Secret(n.arg(1))
 			}
 		}},
-		{Name: "ca", Args: "PATH", In: placeSSL, Help: "authorities", Parse: text1(func(p *parser) *string { return &p.f.SSL.CA })},
+		{Name: "ca", Status: statusHarmless, Cure: "take it out: a check does not judge a server's certificate, here as in keepalived", Args: "PATH", In: placeSSL, Help: "authorities", Parse: text1(func(p *parser) *string { return &p.f.SSL.CA })},
 		{Name: "certificate", Args: "PATH", In: placeSSL, Help: "certificate", Parse: text1(func(p *parser) *string { return &p.f.SSL.Certificate })},
 		{Name: "key", Args: "PATH", In: placeSSL, Help: "its key", Parse: text1(func(p *parser) *string { return &p.f.SSL.Key })},
 

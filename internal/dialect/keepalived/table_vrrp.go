@@ -204,8 +204,8 @@ func scriptKeywords() []keyword {
 		{Name: "hoplimit", Args: "1-255", In: placeBFD, Help: "the same for IPv6 (64)", Parse: count(1, 255, func(p *parser) *int { return &p.bfd.TTL })},
 		{Name: "max_hops", Args: "0-255", In: placeBFD, Help: "how far the other end may be (0)", Parse: count(0, 255, func(p *parser) *int { return &p.bfd.MaxHops })},
 		{Name: "weight", Args: "-253-253 [reverse]", In: placeBFD, Help: "as in vrrp_script (0)", Parse: func(p *parser, n *node) { p.readWeight(n, 253, &p.bfd.Weight, &p.bfd.Reverse) }},
-		{Name: "vrrp", In: placeBFD, Help: "only instances are told", Parse: set(func(p *parser) *bool { return &p.bfd.VRRPOnly })},
-		{Name: "checker", In: placeBFD, Help: "only virtual servers are told", Parse: set(func(p *parser) *bool { return &p.bfd.CheckOnly })},
+		{Name: "vrrp", Status: statusHarmless, Cure: "take it out: whoever names the session is told", In: placeBFD, Help: "only instances are told", Parse: set(func(p *parser) *bool { return &p.bfd.VRRPOnly })},
+		{Name: "checker", Status: statusHarmless, Cure: "take it out: whoever names the session is told", In: placeBFD, Help: "only virtual servers are told", Parse: set(func(p *parser) *bool { return &p.bfd.CheckOnly })},
 	}
 }
 
