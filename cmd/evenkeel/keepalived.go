@@ -12,6 +12,7 @@ import (
 	"evenkeel/internal/keeper"
 	"evenkeel/internal/keeper/argv"
 	"evenkeel/internal/keeper/holder"
+	"evenkeel/internal/keeper/worker"
 	"evenkeel/internal/model"
 	"evenkeel/internal/node"
 )
@@ -92,7 +93,7 @@ func keepalivedTest(k *argv.Keepalived, options node.FailoverOptions) int {
 		defer f.Close()
 		out = f
 	}
-	d := node.NewFailover(options).Prepare()
+	d := node.NewFailover(options).Prepare(worker.NewFiles())
 	keepalivedReport(out, d)
 	for _, x := range d {
 		if x.Severity == model.Error || x.Severity == model.Warning && !strings.Contains(x.Message, "no effect here") {
@@ -121,12 +122,12 @@ func keepalivedReport(w io.Writer, d model.Diagnostics) {
 // hold is the life of a failover process.
 func hold(options node.FailoverOptions, o holder.Options) int {
 	ignoreSignals()
-	conn, page, err := holder.Connect()
+	link, err := holder.Connect()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "evenkeel: %v\n", err)
 		return 1
 	}
-	return holder.Run(conn, page, node.NewFailover(options), o)
+	return holder.Run(link, node.NewFailover(options), o)
 }
 
 // consoleSinks are where events go besides what a configuration says: the

@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"evenkeel/internal/keeper"
+	"evenkeel/internal/keeper/worker"
 	"evenkeel/internal/node"
 )
 
@@ -15,7 +16,7 @@ import (
 func enterNamespace(ordered string, o node.FailoverOptions) bool {
 	name := ordered
 	if name == "" {
-		cfg, d := node.ReadFailover(o)
+		cfg, d := node.ReadFailover(o, worker.NewFiles())
 		if d.HasErrors() || cfg == nil || cfg.Failover == nil {
 			return true // that is told by whoever serves it
 		}

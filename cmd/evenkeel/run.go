@@ -126,7 +126,7 @@ func checkCommand(args []string) int {
 	var d model.Diagnostics
 	if len(sorted.failover) > 0 {
 		d = node.NewFailover(node.FailoverOptions{Files: sorted.failover, ConfigID: *id, Version: version,
-			WithProxy: len(sorted.proxy) > 0}).Prepare()
+			WithProxy: len(sorted.proxy) > 0}).Prepare(worker.NewFiles())
 	}
 	if len(sorted.proxy) > 0 {
 		setStartVariables(&argv.HAProxy{}, sorted.proxy)

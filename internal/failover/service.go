@@ -355,6 +355,16 @@ func (s *Service) Retire() {
 	s.once.Do(s.close)
 }
 
+// Leave ends for good, with the addresses, and the packet filter before them,
+// where they are.
+func (s *Service) Leave() {
+	ran := s.running
+	s.Retire()
+	if ran {
+		s.hostScript("shutdown_script", s.prepared.model.Shutdown, s.prepared.model.ShutdownTimeout)
+	}
+}
+
 // lastWords is how long the last events may take to be delivered.
 const lastWords = 3 * time.Second
 

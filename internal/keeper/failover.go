@@ -51,7 +51,8 @@ type failover struct {
 	leaving   bool // the stand-in gives the addresses up
 	releasing bool
 	released  []func()
-	deaths    int // in a row, within a second each
+	deaths    int    // in a row, within a second each
+	text      []byte // of the files that current runs with; nil: it has not said yet
 	chance    chance
 	sender    sender
 }
@@ -105,8 +106,9 @@ func (k *Keeper) beatOwn() {
 	k.after(ownBeat, k.beatOwn)
 }
 
-// spawnHolder starts a failover process.
-func (k *Keeper) spawnHolder() (*holderChild, error) {
+// spawnHolder starts a failover process. It reads its files from text; nil:
+// from the disk.
+func (k *Keeper) spawnHolder(text []byte) (*holderChild, error) {
 	ours, theirs, err := ipc.Pair()
 	if err != nil {
 		return nil, err
@@ -127,6 +129,17 @@ func (k *Keeper) spawnHolder() (*holderChild, error) {
 		}
 		f := os.NewFile(uintptr(d), "lease")
 		defer f.Close()
+		files = append(files, f)
+	}
+	if text != nil {
+		fd, err := ipc.NewBlob(text)
+		if err != nil {
+			conn.Close()
+			return nil, fmt.Errorf("the last good configuration: %w", err)
+		}
+		f := os.NewFile(uintptr(fd), "configuration")
+		defer f.Close()
+		env = append(env, fmt.Sprintf("%s=%d", holder.TextVariable, len(files)))
 		files = append(files, f)
 	}
 	c := &holderChild{conn: conn, started: time.Now(), image: identify(k.o.Path), asked: map[int]func(holder.Message, int){}}
@@ -218,17 +231,34 @@ func (k *Keeper) fromHolder(c *holderChild, m holder.Message, fds []int) {
 		}
 	case holder.OpServes:
 		if m.Error == "" {
+			fds = k.takeText(c, fds)
 			k.holderServes(c)
 		}
+	case holder.OpText:
+		fds = k.takeText(c, fds)
 	case holder.OpLog:
 		k.startLog.WriteString(m.Text)
 	}
 	ipc.CloseAll(fds)
 }
 
-// startFailover starts the process that holds the addresses.
+// takeText keeps what a process runs with, and returns the other descriptors.
+func (k *Keeper) takeText(c *holderChild, fds []int) []int {
+	if len(fds) == 0 || c != k.failover.current {
+		return fds
+	}
+	text, err := ipc.ReadBlob(fds[0])
+	if err != nil {
+		k.log(Warning, "The failover process's files: %v", err)
+	}
+	k.failover.text = text
+	return fds[1:]
+}
+
+// startFailover starts the process that holds the addresses: with the
+// configuration of one that died.
 func (k *Keeper) startFailover() {
-	c, err := k.spawnHolder()
+	c, err := k.spawnHolder(k.failover.text)
 	if err != nil {
 		k.log(Alert, "%v", err)
 		if !k.settled {
@@ -510,6 +540,8 @@ func (k *Keeper) addressesReleased() {
 func (k *Keeper) prepareFailover(then func(ok bool)) {
 	c := k.failover.current
 	if c == nil || !c.serves {
+		// Whatever keeps it from serving, the next one reads what is there now.
+		k.failover.text = nil
 		then(c != nil && c.built)
 		return
 	}
@@ -529,7 +561,7 @@ func (k *Keeper) applyFailover() {
 		return
 	}
 	if now := identify(k.o.Path); now != c.image && now != (fileID{}) && k.failover.candidate == nil {
-		if n, err := k.spawnHolder(); err == nil {
+		if n, err := k.spawnHolder(nil); err == nil {
 			k.failover.candidate = n
 			return
 		}

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"evenkeel/internal/keeper/lease"
+	"evenkeel/internal/keeper/worker"
 	"evenkeel/internal/model"
 )
 
@@ -25,7 +26,8 @@ const testProtocol = 253
 
 // fakeHolder is a failover process without VRRP. It writes what it is told
 // into CONFIG.journal. Its configuration is lines of the same file: unmovable
-// (does not build), mark TEXT (sent in its will).
+// (does not build), mark TEXT (sent in its will). With a file CONFIG.broken it
+// builds nothing.
 type fakeHolder struct {
 	config string
 	mark   string
@@ -41,8 +43,11 @@ func (h *fakeHolder) note(format string, args ...any) {
 	fmt.Fprintf(f, format+"\n", args...)
 }
 
-func (h *fakeHolder) Prepare() (d model.Diagnostics) {
-	text, _ := os.ReadFile(h.config)
+func (h *fakeHolder) Prepare(files *worker.Files) (d model.Diagnostics) {
+	text, _ := files.ReadFile(h.config)
+	if _, err := os.Stat(h.config + ".broken"); err == nil {
+		d.Errorf(model.Pos{}, "this process cannot start")
+	}
 	for i, l := range strings.Split(string(text), "\n") {
 		if l == "unmovable" {
 			d.Errorf(model.Pos{File: h.config, Line: i + 1, Col: 1}, "this address cannot move")
@@ -114,6 +119,20 @@ func readString(name string) string {
 }
 
 func (d *daemon) journal() string { return readString(d.config + ".journal") }
+
+// breakHolders lets failover processes that start now fail, or not any more.
+func (d *daemon) breakHolders(yes bool) {
+	d.t.Helper()
+	err := error(nil)
+	if yes {
+		err = os.WriteFile(d.config+".broken", nil, 0o644)
+	} else {
+		err = os.Remove(d.config + ".broken")
+	}
+	if err != nil {
+		d.t.Fatal(err)
+	}
+}
 
 func (d *daemon) awaitNote(text string) {
 	d.t.Helper()
@@ -190,6 +209,37 @@ func TestKilledHolderIsStoodInFor(t *testing.T) {
 	}
 }
 
+// What has been written to the disk since counts from the next reload on.
+func TestKilledHolderKeepsItsConfiguration(t *testing.T) {
+	d := startHolding(t, nil)
+	kill := func() {
+		t.Helper()
+		first := d.holderPid()
+		if err := syscall.Kill(first, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		d.await("another failover process", func() bool { p := d.holderPid(); return p != 0 && p != first })
+	}
+	good := readString(d.config)
+	d.rewrite(good + "\nunmovable")
+	kill()
+	kill() // from what the one before was built from
+	d.rewrite(good + "\nmark other")
+	for range 2 { // the first is over when the second is answered
+		if text, err := Reload(d.cmd.Process.Pid); err != nil {
+			t.Fatal(err, text)
+		}
+	}
+	d.rewrite(good + "\nunmovable")
+	kill()
+	e := d.listen()
+	e.mark = "other"
+	if err := syscall.Kill(d.holderPid(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	d.await("the mark of the reload", func() bool { return slices.Contains(e.all(), "alive") })
+}
+
 func TestFrozenHolderIsReplaced(t *testing.T) {
 	d := startHolding(t, nil)
 	e := d.listen()
@@ -232,8 +282,7 @@ func TestLateHolderGoesOn(t *testing.T) {
 func TestAddressesAreHandedOverWhenNoHolderStarts(t *testing.T) {
 	d := startHolding(t, nil)
 	e := d.listen()
-	good := readString(d.config)
-	d.rewrite(good + "\nunmovable")
+	d.breakHolders(true)
 	if err := syscall.Kill(d.holderPid(), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -242,7 +291,7 @@ func TestAddressesAreHandedOverWhenNoHolderStarts(t *testing.T) {
 	if i := slices.Index(heard, "leave"); i == 0 || slices.Contains(heard[i:], "alive") {
 		t.Errorf("the peers heard %q", heard)
 	}
-	d.rewrite(good)
+	d.breakHolders(false)
 	d.awaitNote("after \"\"")
 	d.await("a failover process that is new to it", func() bool { return d.holderPid() != 0 && strings.Count(d.journal(), "after \"\"") >= 2 })
 }
@@ -251,7 +300,7 @@ func TestAddressesAreHandedOverWhenNoHolderStarts(t *testing.T) {
 func TestStopWhileStoodInFor(t *testing.T) {
 	d := startHolding(t, nil, "-noworker")
 	e := d.listen()
-	d.rewrite(readString(d.config) + "\nunmovable")
+	d.breakHolders(true)
 	if err := syscall.Kill(d.holderPid(), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}

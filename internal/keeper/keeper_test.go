@@ -37,12 +37,12 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(worker.Run(c, newEcho(os.Args[1]), worker.Options{Stderr: os.Stderr}))
 	case holder.IsFailover():
-		conn, page, err := holder.Connect()
+		link, err := holder.Connect()
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
-		os.Exit(holder.Run(conn, page, &fakeHolder{config: os.Args[1]}, holder.Options{Stderr: os.Stderr}))
+		os.Exit(holder.Run(link, &fakeHolder{config: os.Args[1]}, holder.Options{Stderr: os.Stderr}))
 	case os.Getenv(roleVar) != "":
 		os.Exit(Run(testKeeper(os.Args[1:])))
 	}

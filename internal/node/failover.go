@@ -12,6 +12,7 @@ import (
 	"evenkeel/internal/failover"
 	"evenkeel/internal/keeper/holder"
 	"evenkeel/internal/keeper/lease"
+	"evenkeel/internal/keeper/worker"
 	"evenkeel/internal/metrics"
 	"evenkeel/internal/model"
 	"evenkeel/internal/plan"
@@ -69,18 +70,18 @@ func NewFailover(o FailoverOptions) *Failover {
 }
 
 // ReadFailover parses the files that move addresses.
-func ReadFailover(o FailoverOptions) (*model.Config, model.Diagnostics) {
+func ReadFailover(o FailoverOptions, from *worker.Files) (*model.Config, model.Diagnostics) {
 	var files []dialect.File
 	var d model.Diagnostics
 	for _, name := range o.Files {
-		data, err := os.ReadFile(name)
+		data, err := from.ReadFile(name)
 		if err != nil {
 			d.Errorf(model.Pos{}, "cannot open the configuration file %s: %s", name, cause(err))
 			return nil, d
 		}
 		files = append(files, dialect.File{Name: name, Data: data})
 	}
-	return keepalived.Parse(files, dialect.Options{ConfigID: o.ConfigID})
+	return keepalived.Parse(files, dialect.Options{ConfigID: o.ConfigID, ReadFile: from.ReadFile, Glob: from.Glob})
 }
 
 // halve leaves out what the command line does not want.
@@ -100,7 +101,7 @@ func (o *FailoverOptions) halve(m *model.Failover) {
 // CheckTogether judges what the files that move addresses demand of the proxy
 // whose configuration is proxy.
 func CheckTogether(proxy *model.Config, o FailoverOptions) model.Diagnostics {
-	moving, d := ReadFailover(o)
+	moving, d := ReadFailover(o, worker.NewFiles())
 	if d.HasErrors() || proxy == nil {
 		return nil // told already
 	}
@@ -110,8 +111,8 @@ func CheckTogether(proxy *model.Config, o FailoverOptions) model.Diagnostics {
 }
 
 // Prepare implements holder.Service.
-func (f *Failover) Prepare() model.Diagnostics {
-	cfg, d := ReadFailover(f.opt)
+func (f *Failover) Prepare(files *worker.Files) model.Diagnostics {
+	cfg, d := ReadFailover(f.opt, files)
 	if d.HasErrors() {
 		return d
 	}
@@ -160,7 +161,8 @@ func (f *Failover) Apply() {
 // Release implements holder.Service.
 func (f *Failover) Release(why string) {
 	if f.opt.KeepAddresses {
-		f.leave()
+		f.svc.Leave()
+		f.closeMetrics()
 		return
 	}
 	f.stop(true)
@@ -169,11 +171,6 @@ func (f *Failover) Release(why string) {
 // Retire implements holder.Service.
 func (f *Failover) Retire() {
 	f.forward.retire.Store(true)
-	f.leave()
-}
-
-// leave ends with addresses where they are.
-func (f *Failover) leave() {
 	f.svc.Retire()
 	f.closeMetrics()
 }

@@ -16,9 +16,9 @@ import (
 // Service is what holds the addresses. Run calls its methods one at a time,
 // except Control, which may come at any time after Start.
 type Service interface {
-	// Prepare reads and checks the configuration. It changes nothing that
-	// runs; Start or Apply switches to it.
-	Prepare() model.Diagnostics
+	// Prepare reads and checks the configuration, all of it from files. It
+	// changes nothing that runs; Start or Apply switches to it.
+	Prepare(files *worker.Files) model.Diagnostics
 	// Start begins to serve, as the process that left state; nil: as new.
 	Start(page *lease.Page, state []byte) error
 	// Apply switches to what Prepare read.
@@ -40,10 +40,11 @@ type Options struct {
 }
 
 type runner struct {
-	conn *ipc.Conn
-	page *lease.Page
-	svc  Service
-	o    Options
+	conn  *ipc.Conn
+	page  *lease.Page
+	files *worker.Files // of the last Prepare without errors
+	svc   Service
+	o     Options
 }
 
 // sendWait bounds how long a message waits for a keeper that is busy.
@@ -52,18 +53,16 @@ const sendWait = 2 * time.Second
 // Run takes a service from its configuration to its end and returns the exit
 // status of the process. When the keeper dies the addresses are handed over:
 // nobody could start the proxy again.
-func Run(conn *ipc.Conn, page *lease.Page, svc Service, o Options) int {
-	r := &runner{conn: conn, page: page, svc: svc, o: o}
-	defer conn.Close()
+func Run(l *Link, svc Service, o Options) int {
+	r := &runner{conn: l.Conn, page: l.Page, svc: svc, o: o}
+	defer r.conn.Close()
 	if r.o.Stderr == nil {
 		r.o.Stderr = io.Discard
 	}
 	messages := make(chan Message)
 	go r.listen(messages)
-	d := svc.Prepare()
-	r.report(d)
-	if d.HasErrors() {
-		r.send(Message{Op: OpBuilt, Error: "the configuration has errors"})
+	if !r.prepare(l.Files) {
+		r.send(Message{Op: OpBuilt, Error: errConfiguration})
 		return 1
 	}
 	r.send(Message{Op: OpBuilt})
@@ -77,17 +76,16 @@ func Run(conn *ipc.Conn, page *lease.Page, svc Service, o Options) int {
 				return 1
 			}
 			serves = true
-			r.send(Message{Op: OpServes})
+			r.tellText(OpServes)
 		case OpPrepare:
 			answer := Message{Op: OpAnswer, ID: m.ID}
-			d := svc.Prepare()
-			r.report(d)
-			if d.HasErrors() {
-				answer.Error = "the configuration has errors"
+			if !r.prepare(worker.NewFiles()) {
+				answer.Error = errConfiguration
 			}
 			r.send(answer)
 		case OpApply:
 			svc.Apply()
+			r.tellText(OpText)
 		case OpControl:
 			go r.control(m)
 		case OpRetire:
@@ -104,6 +102,32 @@ func Run(conn *ipc.Conn, page *lease.Page, svc Service, o Options) int {
 		svc.Release("the keeper has died")
 	}
 	return 1
+}
+
+const errConfiguration = "the configuration has errors"
+
+// prepare reads a configuration; files are those of what Apply switches to.
+func (r *runner) prepare(files *worker.Files) bool {
+	d := r.svc.Prepare(files)
+	r.report(d)
+	if d.HasErrors() {
+		return false
+	}
+	r.files = files
+	return true
+}
+
+// tellText gives the keeper what the next process is built from if this one
+// dies.
+func (r *runner) tellText(op Op) {
+	fd, err := ipc.NewBlob(r.files.Snapshot())
+	if err != nil {
+		r.report(model.Diagnostics{{Severity: model.Warning, Message: "a crash of the failover process would read its files from the disk again: " + err.Error()}})
+		r.send(Message{Op: op})
+		return
+	}
+	r.send(Message{Op: op}, fd)
+	syscall.Close(fd)
 }
 
 // listen closes messages when the keeper is gone.

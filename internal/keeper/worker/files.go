@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"sync"
 )
 
@@ -67,6 +68,23 @@ func (f *Files) ReadDir(name string) ([]string, error) {
 	}
 	f.seen[key], _ = json.Marshal(names)
 	return names, nil
+}
+
+// Glob lists what a pattern of filepath.Glob matches, or what it matched before.
+func (f *Files) Glob(pattern string) ([]string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	key := pattern + "\x00glob"
+	var names []string
+	if b, ok := f.old[key]; ok {
+		f.seen[key] = b
+		return names, json.Unmarshal(b, &names)
+	}
+	names, err := filepath.Glob(pattern)
+	if err == nil {
+		f.seen[key], _ = json.Marshal(names)
+	}
+	return names, err
 }
 
 // Snapshot is everything that was read, as one blob.
