@@ -4,7 +4,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/netip"
 	"os"
@@ -12,21 +11,35 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"evenkeel/internal/l4/realserver"
 	"evenkeel/internal/l4/xdp"
 )
 
-// realserverPlaces are where state is kept, and where the program stays that
-// unwraps tunnelled packets while no process of ours runs. A real server in a
-// network namespace of its own, as in a lab, has places of its own.
-func realserverPlaces() (state, program string) {
-	own, err1 := os.Readlink("/proc/thread-self/ns/net")
-	first, err2 := os.Readlink("/proc/1/ns/net")
-	if err1 != nil || err2 != nil || own == first {
-		return realserver.DefaultState, "/run/evenkeel/realserver-bpf"
+// realserverState is where state is kept. A real server in a network namespace
+// of its own, as in a lab, has a place of its own.
+func realserverState() string {
+	own, _ := os.Readlink("/proc/thread-self/ns/net")
+	first, err := os.Readlink("/proc/1/ns/net")
+	if own == first && err == nil || err != nil && firstNamespace() {
+		return realserver.DefaultState
 	}
 	suffix := "-" + strings.Trim(strings.TrimPrefix(own, "net:"), "[]")
-	return strings.TrimSuffix(realserver.DefaultState, ".json") + suffix + ".json", "/run/evenkeel/realserver-bpf" + suffix
+	return strings.TrimSuffix(realserver.DefaultState, ".json") + suffix + ".json"
+}
+
+// firstNamespace says whether the network namespace is the one that the kernel
+// began with: its cookie is the first that was given out. Kernels before 5.14
+// have none, and there it is taken to be.
+func firstNamespace() bool {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return true
+	}
+	defer unix.Close(fd)
+	n, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
+	return err != nil || n == 1
 }
 
 func realserverCommands() []command {
@@ -56,50 +69,30 @@ func realserverCommand(args []string) int {
 }
 
 // bpfTunnel unwraps with our own program.
-type bpfTunnel struct{ pin string }
+type bpfTunnel struct{}
 
 func (bpfTunnel) Name() string { return "eBPF" }
-
-func (t bpfTunnel) open() (*xdp.Decapsulator, error) {
-	return xdp.OpenDecapsulator(xdp.DecapOptions{Pin: t.pin})
-}
 
 func (bpfTunnel) Available([]netip.Addr) error { return nil }
 
 // Up leaves the program attached.
-func (t bpfTunnel) Up(vips []netip.Addr) (bool, error) {
-	d, err := t.open()
+func (bpfTunnel) Up(vips []netip.Addr) (bool, error) {
+	d, err := xdp.OpenDecapsulator(xdp.DecapOptions{Addresses: vips, Keep: true})
 	if err != nil {
 		return false, err
 	}
-	err = d.Set(vips...)
-	return true, errors.Join(err, d.Close())
+	return true, d.Close()
 }
 
 // Down takes it off.
-func (t bpfTunnel) Down() error {
-	if err := xdp.Remove(t.pin); err != nil {
-		return err
-	}
-	if err := os.Remove(t.pin); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
-}
+func (bpfTunnel) Down() error { return xdp.RemoveDecapsulator() }
 
 // Works looks for what Up left.
-func (t bpfTunnel) Works([]netip.Addr) error {
-	list, err := os.ReadDir(t.pin + "/maps")
-	if err != nil || len(list) == 0 {
-		return errors.New("the program is not attached")
-	}
-	return nil
-}
+func (bpfTunnel) Works(vips []netip.Addr) error { return xdp.Decapsulates(vips) }
 
 // realserverTunnels prefers a kernel device where somebody has set one up.
 func realserverTunnels() []realserver.Unwrapper {
-	_, program := realserverPlaces()
-	return []realserver.Unwrapper{realserver.KernelTunnel{}, bpfTunnel{program}}
+	return []realserver.Unwrapper{realserver.KernelTunnel{}, bpfTunnel{}}
 }
 
 type realserverFlags struct {
@@ -110,8 +103,7 @@ type realserverFlags struct {
 
 func newRealserverFlags(name string) *realserverFlags {
 	f := &realserverFlags{FlagSet: flag.NewFlagSet("evenkeel realserver "+name, flag.ContinueOnError)}
-	state, _ := realserverPlaces()
-	f.StringVar(&f.state, "state", state, "`file` in which up writes down what down has to undo")
+	f.StringVar(&f.state, "state", realserverState(), "`file` in which up writes down what down has to undo")
 	return f
 }
 

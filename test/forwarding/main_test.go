@@ -45,15 +45,20 @@ func run(m *testing.M) int {
 }
 
 // The addresses: clients and the outside of directors are in one network, real
-// servers and the inside in another. All are on one Ethernet.
+// servers and the inside in another, and a client of its own behind the
+// directors in a third. All are on one Ethernet.
 const (
 	vip       = "10.79.0.100"
 	insideVIP = "10.80.0.1" // the servers' gateway with NAT
 )
 
 var nodes = map[string][]string{
-	"c": {"10.79.0.2/24"}, "d": {"10.79.0.11/24", "10.80.0.11/24"}, "e": {"10.79.0.12/24", "10.80.0.12/24"},
-	"1": {"10.79.0.21/24", "10.80.0.21/24"}, "2": {"10.79.0.22/24", "10.80.0.22/24"}, "3": {"10.79.0.23/24", "10.80.0.23/24"},
+	"c": {"10.79.0.2/24", "10.81.0.2/24", "fd79::2/64", "fd81::2/64"},
+	"d": {"10.79.0.11/24", "10.80.0.11/24", "10.81.0.11/24", "fd79::11/64", "fd80::11/64", "fd81::11/64"},
+	"e": {"10.79.0.12/24", "10.80.0.12/24", "fd79::12/64", "fd80::12/64"},
+	"1": {"10.79.0.21/24", "10.80.0.21/24", "fd79::21/64", "fd80::21/64"},
+	"2": {"10.79.0.22/24", "10.80.0.22/24", "fd79::22/64", "fd80::22/64"},
+	"3": {"10.79.0.23/24", "10.80.0.23/24", "fd79::23/64", "fd80::23/64"},
 }
 
 // lan is the namespaces of one test.
@@ -75,7 +80,7 @@ func newLAN(t *testing.T) *lan {
 			t.Skipf("%s is not installed", need)
 		}
 	}
-	l := &lan{t: t, dir: t.TempDir(), prefix: fmt.Sprintf("ekJ%d", os.Getpid()), nginx: map[string]*exec.Cmd{}}
+	l := &lan{t: t, dir: t.TempDir(), prefix: fmt.Sprintf("ekR%d", os.Getpid()), nginx: map[string]*exec.Cmd{}}
 	if err := os.Chmod(l.dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +91,7 @@ func newLAN(t *testing.T) *lan {
 		_ = exec.Command("ip", "netns", "del", l.prefix+"w").Run()
 	})
 	l.run("ip", "netns", "add", l.prefix+"w")
-	l.ip("w", "link add br0 type bridge forward_delay 0")
+	l.ip("w", "link add br0 type bridge forward_delay 0 mcast_snooping 0")
 	l.ip("w", "link set br0 up")
 	for n, addresses := range nodes {
 		l.run("ip", "netns", "add", l.prefix+n)
@@ -139,9 +144,19 @@ func (l *lan) sysctl(n string, settings ...string) {
 	l.run("ip", append([]string{"netns", "exec", l.prefix + n, "sysctl", "-qw"}, settings...)...)
 }
 
-// in makes a command that runs in a namespace.
+// in makes a command that runs in a network namespace, with this host's file
+// systems.
 func (l *lan) in(n string, args ...string) *exec.Cmd {
-	return exec.Command("ip", append([]string{"netns", "exec", l.prefix + n}, args...)...)
+	return exec.Command("nsenter", append([]string{"--net=/run/netns/" + l.prefix + n}, args...)...)
+}
+
+// realserver runs `evenkeel realserver` on a real server, with a state file of
+// this test. It does so by ip-netns, whose file systems end with the command:
+// what outlives it must not be in one.
+func (l *lan) realserver(n string, args ...string) string {
+	l.t.Helper()
+	args = append([]string{"netns", "exec", l.prefix + n, program, "realserver", args[0], "-state", filepath.Join(l.dir, "realserver"+n)}, args[1:]...)
+	return said(exec.Command("ip", args...))
 }
 
 // said runs a command for a bounded time. What it prints is followed by what
@@ -163,12 +178,32 @@ func said(cmd *exec.Cmd) string {
 // bigSize is what /big has: more than sockets and queues hold.
 const bigSize = 4 << 20
 
+// streamModule is nginx's, for UDP.
+const streamModule = "/usr/lib/nginx/modules/ngx_stream_module.so"
+
+// datagramSize is what an answer by UDP fills up to, more or less.
+const datagramSize = 1000
+
+// stream is a service by UDP on the ports: an answer has the server's name, the
+// client's address and what came.
+func stream(n string, ports ...string) string {
+	if _, err := os.Stat(streamModule); err != nil {
+		return ""
+	}
+	text := "load_module " + streamModule + ";\nstream {\n"
+	for _, p := range ports {
+		text += fmt.Sprintf("  server { listen %[1]s udp; listen [::]:%[1]s udp; return \"%[2]s $remote_addr $bytes_received %[3]s\"; }\n",
+			p, n, strings.Repeat("x", datagramSize))
+	}
+	return text + "}\n"
+}
+
 // serve starts nginx on a real server; it answers / with its name and the
-// client's address, on ports 80 and 8080.
+// client's address, on ports 80, 81 and 8080. /put/NAME keeps what it is sent.
 func (l *lan) serve(n string) {
 	l.t.Helper()
 	dir := filepath.Join(l.dir, "nginx"+n)
-	if err := os.MkdirAll(dir+"/html", 0o755); err != nil {
+	if err := os.MkdirAll(dir+"/html/put", 0o755); err != nil {
 		l.t.Fatal(err)
 	}
 	if err := os.WriteFile(dir+"/html/big", bytes.Repeat([]byte("0123456789abcde\n"), bigSize/16), 0o644); err != nil {
@@ -178,11 +213,13 @@ func (l *lan) serve(n string) {
 	for _, x := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
 		temp += fmt.Sprintf("%s_temp_path %s/%s;\n", x, dir, x)
 	}
-	text := fmt.Sprintf(`daemon off; worker_processes 1; pid %[1]s/pid; error_log %[1]s/error.log; user root;
+	text := fmt.Sprintf(`%[4]sdaemon off; worker_processes 1; pid %[1]s/pid; error_log %[1]s/error.log; user root;
 events { worker_connections 1024; }
-http { access_log off; sendfile on; keepalive_timeout 60; %[2]s
-  server { listen 80; listen 8080; root %[1]s/html; location = / { return 200 "%[3]s $remote_addr\n"; } location = /big { limit_rate 1m; } } }
-`, dir, temp, n)
+http { access_log off; sendfile on; keepalive_timeout 60; client_max_body_size 8m; %[2]s
+  server { listen 80; listen 81; listen 8080; listen [::]:80; listen [::]:81; listen [::]:8080; root %[1]s/html;
+    location = / { return 200 "%[3]s $remote_addr\n"; } location = /big { limit_rate 1m; } location = /whole { alias %[1]s/html/big; }
+    location /put/ { dav_methods PUT; } } }
+`, dir, temp, n, stream(n, "80", "81", "8080"))
 	if err := os.WriteFile(dir+"/nginx.conf", []byte(text), 0o644); err != nil {
 		l.t.Fatal(err)
 	}
@@ -245,8 +282,22 @@ func (l *lan) inside(n string, f func()) {
 }
 
 // dial connects from the client.
-func (l *lan) dial(addr string, within time.Duration) (c net.Conn, err error) {
-	l.inside("c", func() { c, err = net.DialTimeout("tcp", addr, within) })
+func (l *lan) dial(addr string, within time.Duration) (net.Conn, error) {
+	return l.dialFrom("tcp", "", addr, within)
+}
+
+// dialFrom connects from one of the client's addresses; "": whichever the kernel
+// takes.
+func (l *lan) dialFrom(network, from, addr string, within time.Duration) (c net.Conn, err error) {
+	d := net.Dialer{Timeout: within}
+	switch source := net.ParseIP(from); {
+	case source == nil:
+	case network == "udp":
+		d.LocalAddr = &net.UDPAddr{IP: source}
+	default:
+		d.LocalAddr = &net.TCPAddr{IP: source}
+	}
+	l.inside("c", func() { c, err = d.Dial(network, addr) })
 	if c == nil && err == nil {
 		err = io.ErrClosedPipe
 	}

@@ -13,10 +13,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// filterName and filterPriority tell our clsact filters from others'.
+// The names and priorities tell our clsact filters from others'. A host that is
+// director and real server unwraps first.
 const (
 	filterName     = "evenkeel"
 	filterPriority = 49000
+	decapName      = "evenkeel-decap"
+	decapPriority  = 48990
 )
 
 // attachment is the director on one interface: a link, or a clsact filter.
@@ -78,6 +81,10 @@ type attacher struct {
 	mode Mode
 	pin  string
 	prog *ebpf.Program
+
+	// Of clsact filters; zero: the director's.
+	filter   string
+	priority uint16
 }
 
 func (p *attacher) attachTo(name string) (*attachment, error) {
@@ -151,12 +158,16 @@ func (p *attacher) attachClsact(l netlink.Link) (*attachment, error) {
 		handle.Close()
 		return nil, fmt.Errorf("qdisc clsact: %w", err)
 	}
+	name, priority := p.filter, p.priority
+	if priority == 0 {
+		name, priority = filterName, filterPriority
+	}
 	filter := &netlink.BpfFilter{
 		FilterAttrs: netlink.FilterAttrs{
 			LinkIndex: l.Attrs().Index, Parent: netlink.HANDLE_MIN_INGRESS, Handle: 1,
-			Protocol: unix.ETH_P_ALL, Priority: filterPriority,
+			Protocol: unix.ETH_P_ALL, Priority: priority,
 		},
-		Fd: p.prog.FD(), Name: filterName, DirectAction: true,
+		Fd: p.prog.FD(), Name: name, DirectAction: true,
 	}
 	if err := handle.FilterReplace(filter); err != nil {
 		handle.Close()
@@ -187,20 +198,34 @@ func detachAll(directory string) error {
 	if err := os.RemoveAll(directory); err != nil {
 		errs = append(errs, err)
 	}
+	return errors.Join(append(errs, removeFilters(filterPriority))...)
+}
+
+// removeFilters takes filters of ours off every interface.
+func removeFilters(priority uint16) error {
 	links, err := netlink.LinkList()
 	if err != nil {
-		return errors.Join(append(errs, err)...)
+		return err
 	}
+	var errs []error
 	for _, l := range links {
-		filters, err := netlink.FilterList(l, netlink.HANDLE_MIN_INGRESS)
-		if err != nil {
-			continue
-		}
-		for _, f := range filters {
-			if b, ok := f.(*netlink.BpfFilter); ok && b.Priority == filterPriority {
-				errs = append(errs, netlink.FilterDel(f))
-			}
+		if f := findFilter(l, priority); f != nil {
+			errs = append(errs, netlink.FilterDel(f))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// findFilter is the filter of ours on an interface; nil: it has none.
+func findFilter(l netlink.Link, priority uint16) *netlink.BpfFilter {
+	filters, err := netlink.FilterList(l, netlink.HANDLE_MIN_INGRESS)
+	if err != nil {
+		return nil
+	}
+	for _, f := range filters {
+		if b, ok := f.(*netlink.BpfFilter); ok && b.Priority == priority {
+			return b
+		}
+	}
+	return nil
 }

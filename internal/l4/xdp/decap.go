@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"path/filepath"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/rlimit"
+	"github.com/vishvananda/netlink"
 )
 
 // Decapsulator is a real server's end of TUN: a program on its interfaces that
@@ -15,18 +15,22 @@ import (
 type Decapsulator struct {
 	objects decapObjects
 	links   []*attachment
-	pinned  bool
+	keep    bool
 }
 
 // DecapOptions are how to open a Decapsulator.
 type DecapOptions struct {
-	Interfaces []string // none: every Ethernet interface
-	Mode       Mode     // Auto, TCX or Clsact
-	Pin        string   // as in Options: it works on without this process
+	Interfaces []string     // none: every Ethernet interface
+	Mode       Mode         // Auto, TCX or Clsact
+	Addresses  []netip.Addr // as Set, before the first packet comes
+
+	// Keep has it work on without this process, and needs no file system for
+	// that: the filters of clsact hold the program, and the program its
+	// addresses. One that was kept before is exchanged without a gap.
+	Keep bool
 }
 
-// OpenDecapsulator attaches the program. It knows no addresses before Set,
-// except those that it left in Pin earlier.
+// OpenDecapsulator attaches the program.
 func OpenDecapsulator(o DecapOptions) (*Decapsulator, error) {
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, fmt.Errorf("memory limit for maps: %w", err)
@@ -35,37 +39,101 @@ func OpenDecapsulator(o DecapOptions) (*Decapsulator, error) {
 	if err != nil {
 		return nil, err
 	}
-	options := ebpf.CollectionOptions{}
-	if o.Pin == "" {
-		for _, m := range spec.Maps {
-			m.Pinning = ebpf.PinNone
-		}
-	} else {
-		options.Maps.PinPath = filepath.Join(o.Pin, "maps")
-		if err := keepDirectory(o.Pin); err != nil {
-			return nil, err
-		}
+	for _, m := range spec.Maps {
+		m.Pinning = ebpf.PinNone
 	}
-	d := &Decapsulator{pinned: o.Pin != ""}
-	if err := spec.LoadAndAssign(&d.objects, &options); err != nil {
+	if o.Keep {
+		o.Mode = Clsact
+	}
+	d := &Decapsulator{keep: o.Keep}
+	if err := spec.LoadAndAssign(&d.objects, nil); err != nil {
 		return nil, fmt.Errorf("load the decapsulation: %w", err)
 	}
-	names, err := interfaces(o.Interfaces)
-	if err != nil {
+	if err := d.open(o); err != nil {
+		d.keep = false
 		d.Close()
 		return nil, err
 	}
-	on := attacher{mode: o.Mode, pin: o.Pin, prog: d.objects.Decapsulate}
+	return d, nil
+}
+
+func (d *Decapsulator) open(o DecapOptions) error {
+	if err := d.Set(o.Addresses...); err != nil {
+		return err
+	}
+	names, err := interfaces(o.Interfaces)
+	if err != nil {
+		return err
+	}
+	on := attacher{mode: o.Mode, prog: d.objects.Decapsulate, filter: decapName, priority: decapPriority}
 	for _, name := range names {
 		a, err := on.attachTo(name)
 		if err != nil {
-			d.Close()
-			return nil, fmt.Errorf("attach to %s: %w", name, err)
+			return fmt.Errorf("attach to %s: %w", name, err)
 		}
 		d.links = append(d.links, a)
 	}
-	return d, nil
+	return nil
 }
+
+// Decapsulates looks for what was kept: nil says that packets to these addresses
+// are unwrapped on every Ethernet interface of this host.
+func Decapsulates(addresses []netip.Addr) error {
+	names, err := interfaces(nil)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		l, err := netlink.LinkByName(name)
+		if err != nil {
+			return err
+		}
+		f := findFilter(l, decapPriority)
+		if f == nil {
+			return fmt.Errorf("the program is not attached to %s", name)
+		}
+		if err := keptAddresses(ebpf.ProgramID(f.Id), addresses); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// keptAddresses looks whether a program's map has the addresses.
+func keptAddresses(id ebpf.ProgramID, addresses []netip.Addr) error {
+	program, err := ebpf.NewProgramFromID(id)
+	if err != nil {
+		return fmt.Errorf("the program cannot be looked at: %w", err)
+	}
+	defer program.Close()
+	info, err := program.Info()
+	if err != nil {
+		return err
+	}
+	maps, _ := info.MapIDs()
+	for _, id := range maps {
+		m, err := ebpf.NewMapFromID(id)
+		if err != nil {
+			return err
+		}
+		if m.Type() != ebpf.Hash {
+			m.Close()
+			continue
+		}
+		defer m.Close()
+		for _, a := range addresses {
+			var one uint32
+			if err := m.Lookup(&decapInnerKey{Addr: words(a)}, &one); err != nil {
+				return fmt.Errorf("the program is there, but not for %v", a)
+			}
+		}
+		return nil
+	}
+	return errors.New("the program that is attached there is another one")
+}
+
+// RemoveDecapsulator takes away what was kept.
+func RemoveDecapsulator() error { return removeFilters(decapPriority) }
 
 // Set says which virtual addresses packets are unwrapped for.
 func (d *Decapsulator) Set(addresses ...netip.Addr) error {
@@ -115,11 +183,11 @@ func (d *Decapsulator) Stats() (DecapStats, error) {
 	return s, nil
 }
 
-// Close ends it, unless it is pinned.
+// Close ends it, unless it is kept.
 func (d *Decapsulator) Close() error {
 	var errs []error
 	for _, a := range d.links {
-		errs = append(errs, a.close(d.pinned))
+		errs = append(errs, a.close(d.keep))
 	}
 	return errors.Join(append(errs, d.objects.Close())...)
 }
