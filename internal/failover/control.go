@@ -37,6 +37,7 @@ func verbs() []verb {
 		{"show data", "", "the content of keepalived.data", func(p *plane, _ string) string { return report.Data(p.view()) }},
 		{"show stats", "", "the content of keepalived.stats", func(p *plane, _ string) string { return report.Stats(p.view()) }},
 		{"events", "", "the latest events", func(p *plane, _ string) string { return p.recent() }},
+		{"events json", "", "the same for programs", func(p *plane, _ string) string { return report.Events(p.events.Recent()) }},
 		{"help", "", "this list", func(*plane, string) string { return help() }},
 	}
 }

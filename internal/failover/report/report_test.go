@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"evenkeel/internal/alert"
 )
 
 func example() *View {
@@ -52,6 +54,18 @@ func TestDumps(t *testing.T) {
 		"   Unicast peer fe80::2\n", "   Virtual IP (1):\n     192.0.2.100/24 dev eth0 set\n", "   Virtual IP Excluded (1):\n", " VRRP Sync Group = G, MASTER\n", "------< Interfaces >------\n Name = eth0\n   index = 2\n")
 	contains(t, Stats(example()), "VRRP Instance: VI_1\n  Advertisements:\n    Received: 0\n    Sent: 3\n  Became master: 1\n  Released master: 0\n  Packet Errors:\n    Length: 0\n    TTL: 2\n",
 		"  Authentication Errors:\n    Invalid Type: 0\n    Type Mismatch: 0\n    Failure: 0\n  Priority Zero:\n    Received: 0\n    Sent: 0\n")
+}
+
+func TestEvents(t *testing.T) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	got := Events([]alert.Event{{Kind: "transition", Severity: alert.Notice, Plane: "vrrp", Name: "VI_1", Text: `(VI_1) "x"`, At: at}})
+	want := `[{"at":"2026-01-02T03:04:05Z","kind":"transition","severity":"notice","plane":"vrrp","name":"VI_1","text":"(VI_1) \"x\""}]` + "\n"
+	if got != want {
+		t.Errorf("%s, not %s", got, want)
+	}
+	if got := Events(nil); got != "[]\n" {
+		t.Errorf("none: %q", got)
+	}
 }
 
 func TestJSON(t *testing.T) {

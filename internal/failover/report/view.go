@@ -1,6 +1,12 @@
 package report
 
-import "time"
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"evenkeel/internal/alert"
+)
 
 // View is a failover process at one moment. Its JSON form is an interface:
 // fields are added, never renamed.
@@ -169,3 +175,27 @@ type Sink struct {
 
 // Setting is a line of the data dump: "Name = Value".
 type Setting struct{ Name, Value string }
+
+// Event is something that happened.
+type Event struct {
+	At       time.Time `json:"at"`
+	Kind     string    `json:"kind"`
+	Severity string    `json:"severity"`
+	Plane    string    `json:"plane"`
+	Name     string    `json:"name,omitempty"`
+	Text     string    `json:"text"`
+}
+
+// Events is what happened, the oldest first, for programs: a list of Event.
+func Events(list []alert.Event) string {
+	all := make([]Event, 0, len(list))
+	for i := range list {
+		e := &list[i]
+		all = append(all, Event{e.At, e.Kind, e.Severity.String(), e.Plane, e.Name, e.Text})
+	}
+	b, err := json.Marshal(all)
+	if err != nil {
+		return fmt.Sprintf("%q\n", err.Error())
+	}
+	return string(b) + "\n"
+}
