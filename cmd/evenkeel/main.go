@@ -35,6 +35,7 @@ func commands() []command {
 		{"check", "FILE...", "say what is wrong with them", checkCommand},
 		{"ctl", "[-s SOCKET | -p PID] COMMAND...", "send commands to a running node", ctlCommand},
 		{"status", "[-s SOCKET | -p PID] [json]", "show processes, addresses, listeners and servers of a running node", statusCommand},
+		{"top", "[-s SOCKET | -p PID] [-d SECONDS]", "the same live on the terminal; --once prints it (-h lists the keys)", topCommand},
 		{"reload", "[-p PID]", "make a running node read its files again, and say how it went", reloadCommand},
 		{"lab", "up|drill|report|down ...", "a whole cluster on this machine, and failures on it", labCommand},
 		{"keywords", "haproxy|keepalived [--markdown]", "list every keyword that is understood", keywordsCommand},

@@ -23,7 +23,7 @@ type importRule struct {
 
 // rules has an entry for every package: the first whose pattern fits counts.
 var rules = []importRule{
-	{of: "cmd/...", only: []string{"internal/alert", "internal/keeper/...", "internal/node", "internal/dialect/...", "internal/l4/...", "internal/lab/...", "internal/rule", "internal/model"},
+	{of: "cmd/...", only: []string{"internal/alert", "internal/keeper/...", "internal/node", "internal/dialect/...", "internal/l4/...", "internal/lab/...", "internal/rule", "internal/model", "internal/top"},
 		why: "the program parses its arguments and hands over; planes meet in node (ipvsadm and realserver are programs of their own)"},
 	{of: "internal/node", only: []string{"internal/..."},
 		why: "node is the one place where planes meet"},
@@ -95,6 +95,9 @@ var rules = []importRule{
 	{of: "internal/keeper/...", only: []string{"internal/keeper/ipc", "internal/keeper/lease", "internal/keeper/socket", "internal/keeper/worker", "internal/model"}, never: []string{"net/http", "crypto/tls"},
 		why: "both ends of the keeper know no traffic"},
 
+	{of: "internal/top", only: nil, never: []string{"net", "net/http"},
+		why: "it shows what a node tells in JSON and CSV; who asks the node is behind Source"},
+
 	{of: "demo", only: nil, why: "the demo is a user of the program, not a part of it"},
 	{of: "bench/...", only: []string{"bench/..."}, why: "a benchmark measures the program from outside"},
 	{of: "test/...", only: []string{"test/..."}, why: "end-to-end tests drive the program from outside"},
@@ -141,6 +144,8 @@ var allowedModules = []string{
 	// Loading of programs into the kernel.
 	"github.com/cilium/ebpf", "github.com/cilium/ebpf/asm", "github.com/cilium/ebpf/btf", "github.com/cilium/ebpf/features",
 	"github.com/cilium/ebpf/link", "github.com/cilium/ebpf/rlimit", "github.com/cilium/ebpf/ringbuf",
+	// The screen of top: keys, cells and colours; how wide a text is on it.
+	"github.com/gdamore/tcell/v3", "github.com/gdamore/tcell/v3/color", "github.com/clipperhouse/displaywidth",
 	// The text format of /metrics.
 	"github.com/prometheus/client_golang/prometheus", "github.com/prometheus/client_golang/prometheus/promhttp",
 	"github.com/prometheus/client_golang/prometheus/collectors",
