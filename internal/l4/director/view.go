@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"text/tabwriter"
 
 	"evenkeel/internal/health/real"
 	"evenkeel/internal/l4"
@@ -306,23 +305,45 @@ func (w *VirtualView) text(b *strings.Builder) {
 	servers(b, w.Servers)
 }
 
-// servers is a table of them.
+// servers is a table of them, numbers to the right, in 80 columns where names
+// are not long. What a failed check found has a line of its own.
 func servers(b *strings.Builder, list []ServerView) {
 	if len(list) == 0 {
 		return
 	}
-	t := tabwriter.NewWriter(b, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "  SERVER\tSTATE\tMETHOD\tWEIGHT\tACTIVE\tINACTIVE\tNEW/S\tIN\tOUT\tTOTAL\tCHECKS")
+	const words = 3 // columns that begin at the left
+	rows := [][]string{{"SERVER", "STATE", "METHOD", "WGT", "ACTIVE", "INACT", "NEW/S", "IN", "OUT", "TOTAL"}}
 	for i := range list {
 		r := &list[i]
 		weight := "-"
 		if r.In {
 			weight = fmt.Sprint(r.Weight)
 		}
-		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\t%s\t%d\t%s\n", r.Name, r.state(), r.Method, weight, r.Active, r.Inactive,
-			r.Rate.Connections, bits(r.Rate.BytesIn), bits(r.Rate.BytesOut), r.Total.Connections, r.checks())
+		rows = append(rows, []string{r.Name, r.state(), r.Method, weight, fmt.Sprint(r.Active), fmt.Sprint(r.Inactive),
+			fmt.Sprint(r.Rate.Connections), bits(r.Rate.BytesIn), bits(r.Rate.BytesOut), fmt.Sprint(r.Total.Connections)})
 	}
-	_ = t.Flush()
+	wide := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for k, word := range row {
+			wide[k] = max(wide[k], len(word))
+		}
+	}
+	for i, row := range rows {
+		b.WriteString(" ")
+		for k, word := range row {
+			if k < words {
+				fmt.Fprintf(b, " %-*s", wide[k], word)
+			} else {
+				fmt.Fprintf(b, " %*s", wide[k], word)
+			}
+		}
+		b.WriteString("\n")
+		if i > 0 {
+			if text := list[i-1].failures(); text != "" {
+				fmt.Fprintf(b, "    ! %s\n", text)
+			}
+		}
+	}
 }
 
 // state is a server in one word.
@@ -346,25 +367,19 @@ func (r *ServerView) state() string {
 	return "up"
 }
 
-// checks is what the checkers found: that of a failure, or of all.
-func (r *ServerView) checks() string {
-	var bad, good []string
+// failures is what the checkers found wrong.
+func (r *ServerView) failures() string {
+	var bad []string
 	for _, c := range r.Checks {
-		text := c.Text
-		if text == "" {
-			text = "not yet checked"
-		}
-		text = c.Kind + ": " + text
-		if c.Up {
-			good = append(good, text)
-		} else {
-			bad = append(bad, text)
+		switch {
+		case c.Up:
+		case c.Text == "":
+			bad = append(bad, c.Kind+": not yet checked")
+		default:
+			bad = append(bad, c.Kind+": "+c.Text)
 		}
 	}
-	if len(bad) > 0 {
-		return strings.Join(bad, "; ")
-	}
-	return strings.Join(good, "; ")
+	return strings.Join(bad, "; ")
 }
 
 func (w *ServiceView) text(b *strings.Builder) {
