@@ -9,10 +9,10 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"evenkeel/internal/keeper"
+	"evenkeel/internal/top"
 )
 
 // target is the running node that a tool speaks to.
@@ -172,36 +172,16 @@ func statusCommand(args []string) int {
 	return t.showProxy()
 }
 
+// showProxy shows the columns of `show stat` that tell whether all is well.
 func (t *target) showProxy() int {
 	answer, err := t.ask("show stat")
 	if err != nil {
 		return failed("status", err)
 	}
-	printStat(os.Stdout, answer)
+	table, err := top.StatTable(answer, top.Columns(os.Stdout))
+	if err != nil {
+		return failed("status", fmt.Errorf("the answer to show stat is not understood: %w", err))
+	}
+	fmt.Print(table)
 	return 0
-}
-
-// printStat shows the columns of `show stat` that tell whether all is well.
-func printStat(w io.Writer, csv string) {
-	lines := strings.Split(strings.TrimSpace(csv), "\n")
-	column := map[string]int{}
-	for i, name := range strings.Split(strings.TrimPrefix(lines[0], "# "), ",") {
-		column[name] = i
-	}
-	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	wanted := []string{"pxname", "svname", "status", "weight", "scur", "stot", "qcur", "econ", "eresp", "check_status", "lastchg"}
-	fmt.Fprintln(t, "PROXY\tNAME\tSTATUS\tWEIGHT\tNOW\tTOTAL\tQUEUE\tERR-CONN\tERR-RESP\tCHECK\tSINCE(s)")
-	for _, l := range lines[1:] {
-		cells := strings.Split(l, ",")
-		var row []string
-		for _, name := range wanted {
-			if i, ok := column[name]; ok && i < len(cells) {
-				row = append(row, cells[i])
-			} else {
-				row = append(row, "")
-			}
-		}
-		fmt.Fprintln(t, strings.Join(row, "\t"))
-	}
-	t.Flush()
 }

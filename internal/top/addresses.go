@@ -21,7 +21,7 @@ func (m *Model) addresses() *section {
 		{title: "IFACE", drop: 4},
 		{title: "ADDRESS", least: 15},
 		{title: "MASTER", drop: 2},
-		{title: "WHY", least: 12, drop: 1},
+		{title: "WHY", least: 24, drop: 1},
 	}}
 	states := map[string]int{}
 	now := m.clock()

@@ -162,13 +162,14 @@ type Row struct {
 	Errors       int64 // requests, connections and responses that failed
 	BytesIn      int64
 	BytesOut     int64
-	Total        int64 // requests, or sessions where there are none
-	Rate         int64 // of the last second, as the worker says
-	Active       int64 // servers that are up
-	Backup       int64 // and spare ones
-	Check        string
-	CheckText    string
-	SinceSeconds int64 // -1: unknown
+	Total        int64  // requests, or sessions where there are none
+	Rate         int64  // of the last second, as the worker says
+	Active       int64  // servers that are up
+	Backup       int64  // and spare ones
+	Check        string // L4OK, L7STS …
+	CheckMeaning string // the same in words
+	CheckText    string // what the server or the system said
+	SinceSeconds int64  // -1: unknown
 }
 
 // Decode reads what a node answered. What cannot be read is a trouble of the
@@ -307,11 +308,9 @@ func statistic(cell func(string) string) Row {
 	}
 	w := Row{Kind: int(n("type")), Proxy: cell("pxname"), Name: cell("svname"), Status: cell("status"), Weight: cell("weight"),
 		Sessions: n("scur"), Queue: n("qcur"), Errors: n("ereq") + n("econ") + n("eresp"), BytesIn: n("bin"), BytesOut: n("bout"),
-		Total: n("req_tot"), Rate: n("req_rate"), Active: n("act"), Backup: n("bck"), Check: cell("check_status"), CheckText: cell("last_chk"),
+		Total: n("req_tot"), Rate: n("req_rate"), Active: n("act"), Backup: n("bck"), Check: strings.TrimSpace(strings.TrimPrefix(cell("check_status"), "*")),
+		CheckMeaning: cell("check_desc"), CheckText: cell("last_chk"),
 		SinceSeconds: -1}
-	if w.CheckText == "" {
-		w.CheckText = cell("check_desc")
-	}
 	if cell("req_tot") == "" || cell("mode") == "tcp" {
 		w.Total, w.Rate = n("stot"), n("rate")
 	}

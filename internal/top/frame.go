@@ -2,6 +2,7 @@ package top
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -97,27 +98,62 @@ func (m *Model) body(u *UI, columns, room int) []Line {
 		return []Line{text(u.nothing(), Faint).clip(columns, Plain, false)}
 	}
 	var out []Line
-	shares := []int(nil)
-	if u.section == everything && sum > room && u.offset == 0 && room >= 2*len(parts) {
-		shares = share(parts, room)
-	}
-	for i, lines := range parts {
-		if shares != nil && len(lines) > shares[i] {
-			n := shares[i] - 1
-			word := fmt.Sprintf(" ... %d more lines (key %d, or scroll)", len(lines)-n, list[i].number())
-			style := Faint
-			if t := list[i].troubles(); t > 0 {
-				word, style = word+fmt.Sprintf(", %d in trouble in all", t), Bad
-			}
-			lines = append(lines[:n:n], text(word, style).clip(columns, Plain, false))
+	if u.section != everything || sum <= room || u.offset > 0 || room < 4*len(parts) {
+		for _, lines := range parts {
+			out = append(out, lines...)
 		}
-		out = append(out, lines...)
+		return out
 	}
-	if shares != nil {
-		// What was left out can be scrolled to.
-		u.most = sum - room
-		for range sum - len(out) {
-			out = append(out, nil)
+	for i, n := range share(parts, room) {
+		if n == len(parts[i]) {
+			out = append(out, parts[i]...)
+			continue
+		}
+		out = append(out, shorten(parts[i], n-1)...)
+		word := fmt.Sprintf(" ... %d more lines (key %d, or scroll)", len(parts[i])-n+1, list[i].number())
+		out = append(out, text(word, Faint).clip(columns, Plain, false))
+	}
+	// What was left out can be scrolled to.
+	for range sum - len(out) {
+		out = append(out, nil)
+	}
+	return out
+}
+
+// shorten leaves n lines. What goes first are healthy rows that are indented,
+// then the words about what is wrong, then other healthy rows, always the lower
+// ones before the upper.
+func shorten(lines []Line, n int) []Line {
+	const head = 2
+	if n <= head {
+		return lines[:max(n, 0)]
+	}
+	worth := func(l Line) int {
+		bad := slices.ContainsFunc(l, func(s Span) bool { return s.Style == Bad })
+		switch t := l.String(); {
+		case strings.HasPrefix(t, noteMark):
+			return 1
+		case bad:
+			return 3
+		case strings.HasPrefix(t, " "):
+			return 0
+		}
+		return 2
+	}
+	gone := make([]bool, len(lines))
+	left := len(lines)
+	for value := 0; value <= 3; value++ {
+		for i := len(lines) - 1; i >= head && left > n; i-- {
+			if !gone[i] && worth(lines[i]) == value {
+				gone[i] = true
+				left--
+			}
+		}
+	}
+	var out []Line
+	for i, l := range lines {
+		if !gone[i] {
+			out = append(out, l)
 		}
 	}
 	return out
@@ -187,7 +223,7 @@ func (m *Model) head(u *UI, columns int) []Line {
 		add("filter: " + u.filter)
 	}
 	if u.order != 0 || u.reverse {
-		add("sorted by " + u.sorting())
+		add("by " + u.sorting())
 	}
 	if s := m.now; s != nil {
 		clock := s.At.Local().Format("15:04:05")
@@ -242,7 +278,7 @@ func (m *Model) uptime() string {
 			}
 			up = rest
 		}
-		return up
+		return strings.TrimPrefix(up, "0")
 	case s.Proxy != nil && s.Proxy.Uptime > 0:
 		return age(s.Proxy.Uptime)
 	}
@@ -262,18 +298,18 @@ func (u *UI) foot(columns int) Line {
 	case u.message != "":
 		return text(u.message, Strong).clip(columns, Bar, true)
 	case u.help:
-		return text("any key: back", Bar).clip(columns, Bar, true)
+		return text("up, down: scroll; any other key: back", Bar).clip(columns, Bar, true)
 	}
 	l := Line{}
 	for n := range sectionCount {
 		style := Bar
 		word := fmt.Sprintf("%d %s", n, sectionNames[n])
 		if n == u.section {
-			style, word = Strong, "["+word+"]"
+			style = Strong
 		}
-		l = append(l, Span{word, style}, Span{" ", Bar})
+		l = append(l, Span{word, style}, Span{"  ", Bar})
 	}
-	return append(l, Span{" s sort  / filter  p pause  d delay  ? help  q quit", Bar}).clip(columns, Bar, true)
+	return append(l, Span{" ? help  q quit  / filter  s sort  p pause  d delay", Bar}).clip(columns, Bar, true)
 }
 
 // latest are the last events, for the overview.

@@ -128,14 +128,22 @@ func (m *Model) changed(at time.Time, o, r *Row) {
 		text += "/" + r.Name
 	}
 	text += " " + was + " -> " + is
-	if r.CheckText != "" && r.Kind == ProxyServer {
-		text += " (" + r.CheckText + ")"
+	if why := r.why(); why != "" && r.Kind == ProxyServer {
+		text += " (" + why + ")"
 	}
 	severity := "info"
 	if health(r.Status) == Bad {
 		severity = "warning"
 	}
 	m.note(at, severity, text)
+}
+
+// why is what the last check found, in words.
+func (r *Row) why() string {
+	if r.CheckText == "" {
+		return r.CheckMeaning
+	}
+	return strings.TrimPrefix(r.CheckMeaning+": "+r.CheckText, ": ")
 }
 
 // word is the state without what follows it: "UP" of "UP 1/3".

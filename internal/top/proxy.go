@@ -1,9 +1,6 @@
 package top
 
-import (
-	"fmt"
-	"strings"
-)
+import "fmt"
 
 // proxy is the section of the worker; nil where none serves.
 func (m *Model) proxy() *section {
@@ -22,7 +19,8 @@ func (m *Model) proxy() *section {
 		{title: "B/S-IN", right: true, drop: 4},
 		{title: "B/S-OUT", right: true, drop: 4},
 		{title: "SINCE", right: true, drop: 7},
-		{title: "CHECK", least: 8, drop: 6},
+		{title: "CHECK", drop: 6},
+		{title: "", least: 16, drop: 8},
 	}}
 	var sessions int64
 	var requests, in, out float64
@@ -74,7 +72,7 @@ func (m *Model) proxyEntry(r *Row) entry {
 	e := entry{sort: sortable{name: r.Proxy, load: float64(r.Sessions), rate: m.total(r), traffic: rate.in + rate.out}}
 	name, state, style := cell{r.Proxy, Strong}, r.Status, health(r.Status)
 	weight := r.Weight
-	checks := cell{strings.TrimSpace(r.Check), Faint}
+	check, why := cell{r.Check, Faint}, cell{r.why(), Faint}
 	switch r.Kind {
 	case Frontend:
 		name.text, weight = r.Proxy+" (listener)", ""
@@ -86,14 +84,14 @@ func (m *Model) proxyEntry(r *Row) entry {
 	default:
 		name = cell{"  " + r.Name, Plain}
 		e.sort.name = r.Name
-		if r.CheckText != "" {
-			checks.text = strings.TrimSpace(r.Check + " " + r.CheckText)
-		}
 	}
 	e.bad = style == Bad
 	e.sort.state = rank(style)
 	if e.bad {
-		e.note, checks.style = checks.text, Bad
+		check.style, why.style = Bad, Bad
+		if r.CheckText != "" { // else the check's code says it all
+			e.note = why.text
+		}
 	}
 	since := ""
 	if r.SinceSeconds >= 0 {
@@ -107,6 +105,6 @@ func (m *Model) proxyEntry(r *Row) entry {
 		}
 	}
 	e.cells = []cell{name, {state, style}, {weight, Plain}, {count(r.Sessions), Plain}, {scaled(m.total(r)), Plain}, queue, errors,
-		{in, Plain}, {out, Plain}, {since, Plain}, checks}
+		{in, Plain}, {out, Plain}, {since, Plain}, check, why}
 	return e
 }

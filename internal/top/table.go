@@ -115,6 +115,9 @@ func (s *section) filter(text string) {
 	s.groups = kept
 }
 
+// noteMark begins a line that says in full what is wrong with the row above.
+const noteMark = "    ! "
+
 // gap is between two columns.
 const gap = 1
 
@@ -201,7 +204,7 @@ func (s *section) lines(n int, alone bool) []Line {
 		out = append(out, s.row(e.cells, w).clip(n, Plain, false))
 		last := len(w) - 1
 		if e.bad && e.note != "" && (len(e.cells) <= last || width(e.cells[last].text) > w[last] || e.cells[last].text != e.note) {
-			out = append(out, text("    ! "+e.note, Bad).clip(n, Plain, false))
+			out = append(out, text(noteMark+e.note, Bad).clip(n, Plain, false))
 		}
 		if alone {
 			for _, l := range e.more {
@@ -230,19 +233,4 @@ func (s *section) row(cells []cell, w []int) Line {
 		l = append(l, Span{pad(c.text, w[i], s.columns[i].right), c.style})
 	}
 	return l
-}
-
-// troubles counts the rows that a person should look at.
-func (s *section) troubles() (n int) {
-	for i := range s.groups {
-		if s.groups[i].head.bad {
-			n++
-		}
-		for k := range s.groups[i].members {
-			if s.groups[i].members[k].bad {
-				n++
-			}
-		}
-	}
-	return n
 }

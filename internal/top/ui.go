@@ -2,6 +2,7 @@ package top
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -148,7 +149,7 @@ func (u *UI) Key(k Key) Action {
 	if u.prompt != nil {
 		return u.answer(k)
 	}
-	if u.help {
+	if u.help && !slices.Contains([]Key{Up, Down, PageUp, PageDown, Home, End}, k) {
 		u.help, u.offset = false, 0
 		if k == "q" || k == "Q" || k == "?" || k == "h" || k == Escape || k == Enter {
 			return Draw
@@ -209,7 +210,7 @@ func (u *UI) sort(by int) Action {
 func (u *UI) sorting() string {
 	s := orders[u.order].name
 	if u.reverse {
-		s += ", the other way round"
+		s += ", reversed"
 	}
 	return s
 }
