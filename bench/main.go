@@ -193,12 +193,10 @@ func (b *bench) close() {
 func (b *bench) runAll(ctx context.Context, only *regexp.Regexp) ([]*result, error) {
 	var results []*result
 	var failures error
-	for _, sc := range scenarios {
-		if !only.MatchString(sc.name) {
-			continue
-		}
-		progress("%s: %s", sc.name, sc.title)
+	plan := newSchedule(b.settings, only, time.Now())
+	for i, sc := range plan.todo {
 		began := time.Now()
+		progress("%s", plan.line(i, began))
 		r := &result{Name: sc.name, Title: sc.title}
 		err := sc.run(ctx, b, r)
 		if ctx.Err() != nil {
@@ -235,8 +233,4 @@ func (b *bench) write(results []*result) error {
 		return writeMarkdown(b.markdown, b.peers[:], results)
 	}
 	return nil
-}
-
-func progress(format string, args ...any) {
-	fmt.Fprintf(os.Stderr, "bench: "+format+"\n", args...)
 }

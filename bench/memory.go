@@ -98,7 +98,7 @@ func (s idle) run(ctx context.Context, b *bench, r *result) error {
 	r.Rows = append(r.Rows, row{What: "KiB of resident memory for each idle connection",
 		HAProxy: fmt.Sprintf("%.2f (%.2f-%.2f)", h.Median, h.Low, h.High), Evenkeel: fmt.Sprintf("%.2f (%.2f-%.2f)", e.Median, e.Low, e.High)},
 		row{What: "resident before, MiB (evenkeel: keeper and worker)", HAProxy: fmt.Sprintf("%.1f", spreadOf(rest[0]).Median), Evenkeel: fmt.Sprintf("%.1f", spreadOf(rest[1]).Median)})
-	r.Limits = append(r.Limits, limit{"memory of an idle connection against HAProxy's", e.Median / h.Median, 1})
+	r.Limits = append(r.Limits, atMost("memory of an idle connection against HAProxy's", e.Median/h.Median, 1))
 	return nil
 }
 
@@ -178,8 +178,8 @@ func (s crowd) run(ctx context.Context, b *bench, r *result) error {
 		}
 	}
 	peak := r.column(peerEvenkeel, rssOf)
-	r.Limits = append(r.Limits, limit{"failed requests of evenkeel", sum(r.column(peerEvenkeel, errorsOf)), 0},
-		limit{"evenkeel's peak memory, last run against the first", peak[len(peak)-1] / peak[0], 1.15})
+	r.Limits = append(r.Limits, atMost("failed requests of evenkeel", sum(r.column(peerEvenkeel, errorsOf)), 0),
+		atMost("evenkeel's peak memory, last run against the first", peak[len(peak)-1]/peak[0], 1.15))
 	return nil
 }
 

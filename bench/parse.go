@@ -197,3 +197,12 @@ func tail(s string, n int) string {
 	}
 	return s
 }
+
+// parseSchedstat reads /proc/PID/schedstat: ns on a CPU, ns of waiting, turns.
+func parseSchedstat(b []byte) (int64, error) {
+	f := strings.Fields(string(b))
+	if len(f) < 3 {
+		return 0, fmt.Errorf("schedstat as %q", b)
+	}
+	return strconv.ParseInt(f[0], 10, 64)
+}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -166,8 +168,8 @@ func TestLimits(t *testing.T) {
 		want bool
 	}{
 		{result{}, false},
-		{result{Limits: []limit{{"a", 0.8, 0.8}}}, false},
-		{result{Limits: []limit{{"a", 0.8, 0.8}, {"b", 0.81, 0.8}}}, true},
+		{result{Limits: []limit{atMost("a", 0.8, 0.8)}}, false},
+		{result{Limits: []limit{atMost("a", 0.8, 0.8), atMost("b", 0.81, 0.8)}}, true},
 		{result{Failed: "no"}, true},
 	} {
 		if got := broken([]*result{&tc.r}); got != tc.want {
@@ -176,23 +178,68 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-func TestInsertBetween(t *testing.T) {
-	const block = beginMark + "\nnew\n" + endMark
+func TestSectionInsert(t *testing.T) {
+	begin, end := proxySection.begin, proxySection.end
+	block := begin + "\nnew\n" + end
 	for _, tc := range []struct{ old, want string }{
 		{"", block + "\n"},
 		{"text", "text\n" + block + "\n"},
-		{"a\n" + beginMark + "\nold\n" + endMark + "\nb\n", "a\n" + block + "\nb\n"},
-		{"a\n" + beginMark + "\nno end\n", "a\n" + beginMark + "\nno end\n" + block + "\n"},
+		{"a\n" + begin + "\nold\n" + end + "\nb\n", "a\n" + block + "\nb\n"},
+		{"a\n" + begin + "\nno end\n", "a\n" + begin + "\nno end\n" + block + "\n"},
 	} {
-		if got := insertBetween(tc.old, "new\n"); got != tc.want {
+		if got := proxySection.insert(tc.old, "new\n"); got != tc.want {
 			t.Errorf("%q: %q, want %q", tc.old, got, tc.want)
 		}
 	}
 }
 
+// A run of one half must leave the other half's figures alone.
+func TestWriteMarkdownLeavesTheOtherSection(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "b.md")
+	old := proxySection.insert("head\n", "proxies\n")
+	old = forwardSection.insert(old, "forwarders\n")
+	for _, tc := range []struct{ name, kept, gone string }{{"forward", "proxies", "forwarders"}, {"rules", "forwarders", "proxies"}} {
+		if err := os.WriteFile(path, []byte(old), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		r := &result{Name: tc.name, Title: "anew", Tables: []table{{Title: "anew", Header: []string{"x"}}}, Failed: "because"}
+		if err := writeMarkdown(path, make([]program, 2), []*result{r}); err != nil {
+			t.Fatal(err)
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text := string(b); !strings.Contains(text, tc.kept) || strings.Contains(text, tc.gone) || !strings.Contains(text, "anew") || !strings.HasPrefix(text, "head") {
+			t.Errorf("%s: %s", tc.name, text)
+		}
+	}
+}
+
+func TestParseSchedstat(t *testing.T) {
+	if n, err := parseSchedstat([]byte("123456789012 5 6\n")); n != 123456789012 || err != nil {
+		t.Error(n, err)
+	}
+	for _, s := range []string{"", "1 2", "x 2 3"} {
+		if _, err := parseSchedstat([]byte(s)); err == nil {
+			t.Errorf("%q is none", s)
+		}
+	}
+}
+
+func TestAtLeast(t *testing.T) {
+	l := atLeast("gain", 1.1, 1.2)
+	if l.kept() || !atLeast("gain", 1.2, 1.2).kept() {
+		t.Error("a limit from below is not kept below it")
+	}
+	if l.String() != "gain: 1.1, at least 1.2" {
+		t.Error(l)
+	}
+}
+
 // A table that hides what was missed would be worth nothing.
 func TestMarkdownNamesLimitsNotKept(t *testing.T) {
-	r := &result{Title: "t", Limits: []limit{{"good", 1, 1}, {"bad", 2, 1}}}
+	r := &result{Title: "t", Limits: []limit{atMost("good", 1, 1), atMost("bad", 2, 1)}}
 	text := markdown(nil, []*result{r, {Title: "u", Failed: "why"}})
 	for _, want := range []string{"- t: bad: 2, at most 1\n", "- u: did not end: why\n"} {
 		if !strings.Contains(text, want) {

@@ -81,10 +81,10 @@ func (reloads) run(ctx context.Context, b *bench, r *result) error {
 func (c change) limits(n loadCounts, mode string) []limit {
 	name := c.name + ", " + mode + ": "
 	if !c.kills {
-		return []limit{{name + "lost", float64(n.lost()), 0}}
+		return []limit{atMost(name+"lost", float64(n.lost()), 0)}
 	}
-	return []limit{{name + "refused", float64(n.Refused), 0},
-		{name + "requests lost, against those in flight", float64(n.Failed + n.Cut), float64(c.times * reloadConns)}}
+	return []limit{atMost(name+"refused", float64(n.Refused), 0),
+		atMost(name+"requests lost, against those in flight", float64(n.Failed+n.Cut), float64(c.times*reloadConns))}
 }
 
 // load runs the program under load and changes it so many times.

@@ -33,6 +33,7 @@ type result struct {
 	Limits  []limit     `json:"limits,omitempty"`
 	Notes   []string    `json:"notes,omitempty"`
 	Rows    []row       `json:"rows,omitempty"`
+	Tables  []table     `json:"tables,omitempty"` // of what is not HAProxy beside evenkeel
 	Failed  string      `json:"failed,omitempty"`
 	Took    string      `json:"took"`
 }
@@ -44,14 +45,43 @@ type row struct {
 	Evenkeel string `json:"evenkeel"`
 }
 
-// limit is something that the issue asks for.
-type limit struct {
-	What  string  `json:"what"`
-	Value float64 `json:"value"`
-	Max   float64 `json:"max"`
+// table is what a scenario found where HAProxy does not take part.
+type table struct {
+	Title  string     `json:"title"`
+	Header []string   `json:"header"`
+	Rows   [][]string `json:"rows"`
 }
 
-func (l limit) kept() bool { return l.Value <= l.Max }
+// limit is something that the project asks of itself.
+type limit struct {
+	What    string  `json:"what"`
+	Value   float64 `json:"value"`
+	Bound   float64 `json:"bound"`
+	AtLeast bool    `json:"at_least,omitempty"`
+}
+
+func atMost(what string, value, most float64) limit {
+	return limit{What: what, Value: value, Bound: most}
+}
+
+func atLeast(what string, value, least float64) limit {
+	return limit{What: what, Value: value, Bound: least, AtLeast: true}
+}
+
+func (l limit) kept() bool {
+	if l.AtLeast {
+		return l.Value >= l.Bound
+	}
+	return l.Value <= l.Bound
+}
+
+func (l limit) String() string {
+	bound := "at most"
+	if l.AtLeast {
+		bound = "at least"
+	}
+	return fmt.Sprintf("%s: %.3g, %s %.3g", l.What, l.Value, bound, l.Bound)
+}
 
 func broken(results []*result) bool {
 	for _, r := range results {
@@ -75,6 +105,15 @@ func spreadOf(values []float64) spread {
 		m = (s[len(s)/2-1] + m) / 2
 	}
 	return spread{m, s[0], s[len(s)-1]}
+}
+
+// quartiles are the bounds of the middle half.
+func quartiles(values []float64) (low, high float64) {
+	if len(values) == 0 {
+		return math.NaN(), math.NaN()
+	}
+	s := slices.Sorted(slices.Values(values))
+	return s[len(s)/4], s[len(s)-1-len(s)/4]
 }
 
 func (r *result) column(peer int, f func(sample) float64) []float64 {
@@ -141,21 +180,28 @@ func (r *result) print(w io.Writer) {
 		}
 		fmt.Fprintf(w, "  %-52s %14s %14s\n", x.What, x.HAProxy, x.Evenkeel)
 	}
+	for _, t := range r.Tables {
+		t.print(w)
+	}
 	for _, l := range r.Limits {
 		verdict := "kept"
 		if !l.kept() {
 			verdict = "NOT KEPT"
 		}
-		fmt.Fprintf(w, "  limit     %s: %.3g, at most %.3g: %s\n", l.What, l.Value, l.Max, verdict)
+		fmt.Fprintf(w, "  limit     %v: %s\n", l, verdict)
 	}
 	for _, n := range r.Notes {
 		fmt.Fprintf(w, "  note      %s\n", n)
 	}
 }
 
-const (
-	beginMark = "<!-- bench:begin -->"
-	endMark   = "<!-- bench:end -->"
+// section is a part of BENCHMARKS.md between marks of its own: one can be made
+// anew without the other.
+type section struct{ begin, end string }
+
+var (
+	proxySection   = section{"<!-- bench:begin -->", "<!-- bench:end -->"}
+	forwardSection = section{"<!-- bench:forward:begin -->", "<!-- bench:forward:end -->"}
 )
 
 // writeMarkdown puts the tables between the marks of a file that has them.
@@ -164,20 +210,50 @@ func writeMarkdown(path string, programs []program, results []*result) error {
 	if err != nil && !os.IsNotExist(err) {
 		return err
 	}
-	return os.WriteFile(path, []byte(insertBetween(string(old), markdown(programs, results))), 0o644)
+	var proxies, forwarders []*result
+	for _, r := range results {
+		if strings.HasPrefix(r.Name, "forward") {
+			forwarders = append(forwarders, r)
+		} else {
+			proxies = append(proxies, r)
+		}
+	}
+	text := string(old)
+	if len(proxies) > 0 {
+		text = proxySection.insert(text, markdown(programs, proxies))
+	}
+	if len(forwarders) > 0 {
+		text = forwardSection.insert(text, forwardMarkdown(programs[peerEvenkeel], forwarders))
+	}
+	return os.WriteFile(path, []byte(text), 0o644)
 }
 
-func insertBetween(old, text string) string {
-	text = beginMark + "\n" + text + endMark
-	i := strings.Index(old, beginMark)
-	j := strings.Index(old, endMark)
+func (s section) insert(old, text string) string {
+	text = s.begin + "\n" + text + s.end
+	i := strings.Index(old, s.begin)
+	j := strings.Index(old, s.end)
 	if i < 0 || j < i {
 		if old != "" && !strings.HasSuffix(old, "\n") {
 			old += "\n"
 		}
 		return old + text + "\n"
 	}
-	return old[:i] + text + old[j+len(endMark):]
+	return old[:i] + text + old[j+len(s.end):]
+}
+
+func forwardMarkdown(evenkeel program, results []*result) string {
+	var w strings.Builder
+	fmt.Fprintf(&w, "%s\n\n- %s: `%s`\n", machine(), evenkeel.Name, evenkeel.Version)
+	for _, r := range results {
+		for _, t := range r.Tables {
+			t.markdown(&w)
+		}
+		for _, n := range r.Notes {
+			fmt.Fprintf(&w, "\n%s: %s\n", r.Name, n)
+		}
+	}
+	notKept(&w, results)
+	return w.String()
 }
 
 func markdown(programs []program, results []*result) string {
@@ -199,7 +275,7 @@ func markdown(programs []program, results []*result) string {
 		bound := ""
 		for _, l := range r.Limits {
 			if l.What == cpuLimit {
-				bound = fmt.Sprintf("%.2f", l.Max)
+				bound = fmt.Sprintf("%.2f", l.Bound)
 				if !l.kept() {
 					bound += " **not kept**"
 				}
@@ -235,7 +311,7 @@ func notKept(w io.Writer, results []*result) {
 		for _, l := range r.Limits {
 			if !l.kept() {
 				all = false
-				fmt.Fprintf(w, "- %s: %s: %.3g, at most %.3g\n", r.Title, l.What, l.Value, l.Max)
+				fmt.Fprintf(w, "- %s: %v\n", r.Title, l)
 			}
 		}
 	}

@@ -2,21 +2,23 @@ package main
 
 // The limits are those that the project asks of itself: BENCHMARKS.md.
 var scenarios = []scenario{
-	{"keepalive-1k", "HTTP/1.1 keep-alive, 1 KiB, option forwardfor", steady{path: "/1k", conns: 64, limit: 0.80}.run},
-	{"keepalive-64k", "HTTP/1.1 keep-alive, 64 KiB", steady{path: "/64k", conns: 64, limit: 0.85}.run},
+	{"keepalive-1k", "HTTP/1.1 keep-alive, 1 KiB, option forwardfor", steady{path: "/1k", conns: 64, limit: 0.80}.run, rounds(2, 0, 0)},
+	{"keepalive-64k", "HTTP/1.1 keep-alive, 64 KiB", steady{path: "/64k", conns: 64, limit: 0.85}.run, rounds(2, 0, 0)},
 	{"rules", "20 header rules and an acl, 1 KiB", steady{path: "/1k", conns: 64, limit: 0.85,
-		config: proxyConfig{frontend: headerRules}, headers: browserHeaders}.run},
-	{"tcp", "mode tcp, 1 KiB", steady{path: "/1k", conns: 64, limit: 0.85, config: proxyConfig{tcp: true}}.run},
-	{"close", "a connection per request, 1 KiB", steady{path: "/1k", conns: 64, limit: 0.95, headers: []string{"Connection: close"}}.run},
+		config: proxyConfig{frontend: headerRules}, headers: browserHeaders}.run, rounds(2, 0, 0)},
+	{"tcp", "mode tcp, 1 KiB", steady{path: "/1k", conns: 64, limit: 0.85, config: proxyConfig{tcp: true}}.run, rounds(2, 0, 0)},
+	{"close", "a connection per request, 1 KiB", steady{path: "/1k", conns: 64, limit: 0.95, headers: []string{"Connection: close"}}.run, rounds(2, 0, 0)},
 	{"close-both", "a connection per request on both sides (http-server-close), 1 KiB", steady{path: "/1k", conns: 64, limit: 0.95,
-		headers: []string{"Connection: close"}, config: proxyConfig{defaults: []string{"option http-server-close"}}}.run},
-	{"tls-1k", "TLS 1.3 keep-alive, ECDSA P-256, 1 KiB", steady{path: "/1k", conns: 64, limit: 0.90, tls: true}.run},
-	{"tls-64k", "TLS 1.3 keep-alive, ECDSA P-256, 64 KiB", steady{path: "/64k", conns: 64, limit: 0.90, tls: true}.run},
-	{"trickle", "200 requests a second, keep-alive, 1 KiB", trickle{}.run},
-	{"threads", "two threads against one, 100 header rules", threads{}.run},
-	{"idle", "memory of 5,000 idle keep-alive connections", idle{}.run},
-	{"crowd", "ab -c 9000 -n 60000", crowd{}.run},
-	{"reloads", "64 connections through reloads, take-overs and kills", reloads{}.run},
+		headers: []string{"Connection: close"}, config: proxyConfig{defaults: []string{"option http-server-close"}}}.run, rounds(2, 0, 0)},
+	{"tls-1k", "TLS 1.3 keep-alive, ECDSA P-256, 1 KiB", steady{path: "/1k", conns: 64, limit: 0.90, tls: true}.run, rounds(2, 0, 0)},
+	{"tls-64k", "TLS 1.3 keep-alive, ECDSA P-256, 64 KiB", steady{path: "/64k", conns: 64, limit: 0.90, tls: true}.run, rounds(2, 0, 0)},
+	{"trickle", "200 requests a second, keep-alive, 1 KiB", trickle{}.run, rounds(2, 5, 8)},
+	{"threads", "two threads against one, 100 header rules", threads{}.run, rounds(4*threadRounds, 0, threadSeconds)},
+	{"idle", "memory of 5,000 idle keep-alive connections", idle{}.run, rounds(2, 3, 5)},
+	{"crowd", "ab -c 9000 -n 60000", crowd{}.run, rounds(2, 5, 6)},
+	{"reloads", "64 connections through reloads, take-overs and kills", reloads{}.run, rounds(1, 1, 90)},
+	{"forward-cost", "what the packet programs cost by themselves", packetCost{}.run, rounds(12, 0, 1)},
+	{"forward", "forwarding beside nft and the kernel's own", forward{}.run, rounds(len(forwardWays), 0, 2)},
 }
 
 // What a browser sends, for rules to work on.

@@ -20,6 +20,7 @@ const p99Limit = "p99 latency against HAProxy's (with a tenth for noise)"
 type scenario struct {
 	name, title string
 	run         func(ctx context.Context, b *bench, r *result) error
+	lasts       func(settings) float64 // seconds, about
 }
 
 // steady is a scenario with an even load from wrk.
@@ -80,8 +81,8 @@ func (s steady) run(ctx context.Context, b *bench, r *result) error {
 		progress("%s %d/%d: haproxy %.2f µs, evenkeel %.2f µs, ratio %.3f (others %.0f%%)", r.Name, round+1, b.rounds, h.CPU, e.CPU, e.CPU/h.CPU, 100*max(h.Others, e.Others))
 	}
 	if s.limit > 0 {
-		r.Limits = append(r.Limits, limit{cpuLimit, spreadOf(r.ratios(cpuOf)).Median, s.limit},
-			limit{p99Limit, spreadOf(r.ratios(p99Of)).Median, 1.1}, limit{"errors of evenkeel", sum(r.column(peerEvenkeel, errorsOf)), 0})
+		r.Limits = append(r.Limits, atMost(cpuLimit, spreadOf(r.ratios(cpuOf)).Median, s.limit),
+			atMost(p99Limit, spreadOf(r.ratios(p99Of)).Median, 1.1), atMost("errors of evenkeel", sum(r.column(peerEvenkeel, errorsOf)), 0))
 	}
 	for i, name := range []string{"haproxy", "evenkeel"} {
 		for _, x := range r.Samples[i] {
@@ -182,13 +183,13 @@ func (s steady) agree(proxies [2]*proxy, r *result) error {
 			got[i] = a
 		}
 		if !reflect.DeepEqual(got[0], got[1]) {
-			return errors.New("the programs do not agree about " + path + ":\n" + fmt.Sprintf("haproxy  %+v\nevenkeel %+v", short(got[0]), short(got[1])))
+			return errors.New("the programs do not agree about " + path + ":\n" + fmt.Sprintf("haproxy  %+v\nevenkeel %+v", shortened(got[0]), shortened(got[1])))
 		}
 	}
 	return nil
 }
 
-func short(a answer) answer {
+func shortened(a answer) answer {
 	if len(a.Body) > 1000 {
 		a.Body = a.Body[:1000]
 	}

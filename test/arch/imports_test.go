@@ -78,7 +78,7 @@ var rules = []importRule{
 	{of: "internal/failover/...", only: []string{"internal/alert", "internal/bfd", "internal/command", "internal/failover/...", "internal/keeper/lease", "internal/metrics", "internal/model", "internal/netconf", "internal/track", "internal/vrrp", "internal/wire/..."},
 		never: []string{"net/http"},
 		why:   "the failover process stands on VRRP, the host's network and trackers; it knows no traffic and no dialect"},
-	{of: "internal/l4/director", only: []string{"internal/alert", "internal/command", "internal/health/real", "internal/health/checks", "internal/l4", "internal/model"}, never: []string{"net/http"},
+	{of: "internal/l4/director", only: []string{"internal/alert", "internal/command", "internal/health/real", "internal/health/checks", "internal/l4", "internal/l4/flowsync", "internal/model"}, never: []string{"net/http"},
 		why: "it turns configuration and check results into a desired state; the data plane is behind l4.Plane"},
 	{of: "internal/l4/ipvsadm", only: []string{"internal/l4"}, never: []string{"net/http"},
 		why: "a command line and tables; who forwards is behind an interface"},
@@ -99,7 +99,8 @@ var rules = []importRule{
 		why: "it shows what a node tells in JSON and CSV; who asks the node is behind Source"},
 
 	{of: "demo", only: nil, why: "the demo is a user of the program, not a part of it"},
-	{of: "bench/...", only: []string{"bench/..."}, why: "a benchmark measures the program from outside"},
+	{of: "bench/...", only: []string{"bench/...", "internal/l4", "internal/l4/xdp"},
+		why: "a benchmark measures the program from outside; what runs in the kernel has no outside but its loader"},
 	{of: "test/...", only: []string{"test/..."}, why: "end-to-end tests drive the program from outside"},
 }
 
