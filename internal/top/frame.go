@@ -128,23 +128,29 @@ func shorten(lines []Line, n int) []Line {
 	if n <= head {
 		return lines[:max(n, 0)]
 	}
-	worth := func(l Line) int {
-		bad := slices.ContainsFunc(l, func(s Span) bool { return s.Style == Bad })
-		switch t := l.String(); {
-		case strings.HasPrefix(t, noteMark):
-			return 1
-		case bad:
-			return 3
-		case strings.HasPrefix(t, " "):
-			return 0
+	worth := make([]int, len(lines))
+	above := head // the row that an indented one belongs to
+	for i := head; i < len(lines); i++ {
+		bad := slices.ContainsFunc(lines[i], func(s Span) bool { return s.Style == Bad })
+		t := lines[i].String()
+		indented := strings.HasPrefix(t, " ")
+		if !indented {
+			above = i
 		}
-		return 2
+		switch {
+		case strings.HasPrefix(t, noteMark):
+			worth[i] = 1
+		case bad:
+			worth[i], worth[above] = 3, 3
+		case !indented:
+			worth[i] = 2
+		}
 	}
 	gone := make([]bool, len(lines))
 	left := len(lines)
 	for value := 0; value <= 3; value++ {
 		for i := len(lines) - 1; i >= head && left > n; i-- {
-			if !gone[i] && worth(lines[i]) == value {
+			if !gone[i] && worth[i] == value {
 				gone[i] = true
 				left--
 			}

@@ -15,7 +15,8 @@ const keptEvents = 200
 type Model struct {
 	now   *Snapshot
 	rates map[rowKey]rates
-	seen  []Event // what the node does not tell: restarts, servers of the proxy
+	seen  []Event   // what happened, also what the node does not tell: restarts, servers of the proxy
+	heard time.Time // of the latest event that the node told
 
 	lost      string // why nobody answers now; "": somebody does
 	lostSince time.Time
@@ -40,12 +41,13 @@ func (m *Model) Observe(s *Snapshot) {
 		m.lost = ""
 	}
 	m.now = s
+	m.hear(s.Events)
 	m.rates = map[rowKey]rates{}
 	if before == nil {
 		return
 	}
 	m.restarts(before, s)
-	if s.Proxy == nil || before.Proxy == nil {
+	if s.Proxy == nil || before.Proxy == nil || s.PID != before.PID {
 		return
 	}
 	old := make(map[rowKey]*Row, len(before.Proxy.Rows))
@@ -76,8 +78,26 @@ func (m *Model) Lost(at time.Time, err error) {
 	m.lost = clean(err.Error())
 }
 
+// hear takes over what the node tells and has not told before. It is kept here
+// because a process that follows another one knows nothing of that one's.
+func (m *Model) hear(events []Event) {
+	told := len(m.seen)
+	for _, e := range events {
+		if e.At.Before(m.heard) || slices.ContainsFunc(m.seen[:told], func(x Event) bool { return x.At.Equal(e.At) && x.Text == e.Text }) {
+			continue
+		}
+		m.heard = e.At
+		m.seen = append(m.seen, e)
+	}
+	m.forget()
+}
+
 func (m *Model) note(at time.Time, severity, text string) {
 	m.seen = append(m.seen, Event{at, severity, text})
+	m.forget()
+}
+
+func (m *Model) forget() {
 	if len(m.seen) > keptEvents {
 		m.seen = slices.Delete(m.seen, 0, len(m.seen)-keptEvents)
 	}
@@ -168,11 +188,8 @@ func health(status string) Style {
 // events are all that happened lately, the oldest first.
 func (m *Model) events() []Event {
 	all := slices.Clone(m.seen)
-	if m.now != nil {
-		all = append(all, m.now.Events...)
-	}
 	slices.SortStableFunc(all, func(a, b Event) int { return a.At.Compare(b.At) })
-	return all[max(0, len(all)-keptEvents):]
+	return all
 }
 
 // total is how many requests (sessions in TCP mode) a row has in a second.
