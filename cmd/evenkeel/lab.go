@@ -74,10 +74,12 @@ func interrupted() (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 }
 
+const softwareHelp = "what the directors run: evenkeel or keepalived; NAME=keepalived for one of them"
+
 func labUp(args []string) int {
 	fs := flag.NewFlagSet("evenkeel lab up", flag.ContinueOnError)
 	place := labPlace(fs)
-	software := fs.String("software", string(lab.Evenkeel), "what the directors run: evenkeel or keepalived")
+	software := fs.String("software", string(lab.Evenkeel), softwareHelp)
 	stay := fs.Bool("stay", false, "stay, and take the cluster down at Ctrl-C")
 	if fs.Parse(args) != nil {
 		return 1
@@ -85,9 +87,16 @@ func labUp(args []string) int {
 	if fs.NArg() != 1 {
 		return labFail(errors.New("which TOPOLOGY? (there are some under examples/lab)"))
 	}
+	all, nodes, err := lab.ReadSoftware(*software)
+	if err != nil {
+		return labFail(err)
+	}
+	if all == "" {
+		all = lab.Evenkeel
+	}
 	ctx, stop := interrupted()
 	defer stop()
-	c, err := lab.Up(ctx, lab.Options{Place: *place, File: fs.Arg(0), Program: executable(), Software: lab.Software(*software),
+	c, err := lab.Up(ctx, lab.Options{Place: *place, File: fs.Arg(0), Program: executable(), Software: all, Nodes: nodes,
 		Say: func(s string) { fmt.Println(s) }})
 	if err != nil {
 		return labFail(err)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strings"
 
 	"evenkeel/internal/lab"
 	"evenkeel/internal/lab/probe"
@@ -21,7 +22,8 @@ func labDrill(args []string) int {
 	place := labPlace(fs)
 	name := fs.String("lab", "", "the cluster; needed when several are up")
 	file := fs.String("topology", "", "make a cluster from this `file`, and take it down at the end")
-	software := fs.String("software", "", "what the directors run: evenkeel or keepalived")
+	software := fs.String("software", "", softwareHelp)
+	victims := fs.String("victim", "", "the `directors` that fail, with commas; the one that has the first address without it")
 	with := fs.String("with", "", "the same drills with this software, too, for comparison")
 	repeat := fs.Int("repeat", 5, "`times` that each failure is tried")
 	asJSON := fs.Bool("json", false, "write results as JSON in place of a table")
@@ -34,14 +36,20 @@ func labDrill(args []string) int {
 	if err != nil {
 		return 1
 	}
+	plan := lab.Plan{Names: names, Repeat: max(*repeat, 1), Load: probe.DefaultLoad}
+	if plan.Software, plan.Nodes, err = labSoftware(*software, *with); err != nil {
+		return labFail(err)
+	}
+	if *victims != "" {
+		plan.Victims = strings.Split(*victims, ",")
+	}
 	ctx, stop := interrupted()
 	defer stop()
 	said := newLines(*asJSON)
-	c, down, err := labFor(ctx, *place, *name, *file, *software, said.Happened)
+	c, down, err := labFor(ctx, *place, *name, *file, plan, said.Happened)
 	if err != nil {
 		return labFail(err)
 	}
-	plan := lab.Plan{Names: names, Repeat: max(*repeat, 1), Load: probe.DefaultLoad, Software: labSoftware(*software, *with)}
 	if *burn {
 		plan.Busy = runtime.NumCPU()
 	}
@@ -67,17 +75,21 @@ func labDrill(args []string) int {
 	return 0
 }
 
-// labSoftware is the list of a plan; empty means what the directors run.
-func labSoftware(software, with string) (list []lab.Software) {
-	if software == "" && with != "" {
-		software = string(lab.Evenkeel)
+// labSoftware is the list of a plan, and what single directors run; empty means
+// what they do run.
+func labSoftware(software, with string) (list []lab.Software, nodes map[string]lab.Software, err error) {
+	first, nodes, err := lab.ReadSoftware(software)
+	if err != nil || software == "" && with == "" {
+		return nil, nil, err
 	}
-	for _, s := range []string{software, with} {
-		if s != "" {
-			list = append(list, lab.Software(s))
-		}
+	if first == "" {
+		first = lab.Evenkeel
 	}
-	return list
+	list = []lab.Software{first}
+	if with != "" {
+		list = append(list, lab.Software(with))
+	}
+	return list, nodes, nil
 }
 
 // labPlay runs a plan before an audience: a screen on a terminal, lines elsewhere.
@@ -107,7 +119,7 @@ func labDemo(args []string) int {
 	once := fs.Bool("once", false, "one round; exit code 1 if an address stayed away or had two owners to the end")
 	plain := fs.Bool("plain", false, "lines in place of a screen, as when the output is no terminal")
 	file := fs.String("topology", "examples/lab/v3-50ms/lab.conf", "the cluster's `file`")
-	software := fs.String("software", string(lab.Evenkeel), "what the directors run: evenkeel or keepalived")
+	software := fs.String("software", string(lab.Evenkeel), softwareHelp)
 	with := fs.String("with", "", "the same with this software, too, for comparison")
 	page := fs.String("o", "", "draw the results to this HTML `file`")
 	if fs.Parse(args) != nil {
@@ -116,11 +128,15 @@ func labDemo(args []string) int {
 	ctx, stop := interrupted()
 	defer stop()
 	said := newLines(false)
-	c, down, err := labFor(ctx, *place, "", *file, *software, said.Happened)
+	plan := lab.Plan{Names: demoDrills, Repeat: 1, Load: probe.DefaultLoad}
+	var err error
+	if plan.Software, plan.Nodes, err = labSoftware(*software, *with); err != nil {
+		return labFail(err)
+	}
+	c, down, err := labFor(ctx, *place, "", *file, plan, said.Happened)
 	if err != nil {
 		return labFail(err)
 	}
-	plan := lab.Plan{Names: demoDrills, Repeat: 1, Load: probe.DefaultLoad, Software: labSoftware(*software, *with)}
 	var results *lab.Results
 	for {
 		results, err = labPlay(ctx, c, plan, *plain, said, nil)

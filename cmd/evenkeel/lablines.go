@@ -45,7 +45,7 @@ func (l *lines) Ended(_ lab.Software, _ string, r lab.Run) {
 }
 
 // labFor finds the cluster to work on, and how it is left afterwards.
-func labFor(ctx context.Context, place lab.Place, name, file, software string, say func(string)) (*lab.Cluster, func() error, error) {
+func labFor(ctx context.Context, place lab.Place, name, file string, plan lab.Plan, say func(string)) (*lab.Cluster, func() error, error) {
 	if file == "" {
 		name, err := place.Choose(name)
 		if err != nil {
@@ -57,10 +57,11 @@ func labFor(ctx context.Context, place lab.Place, name, file, software string, s
 		}
 		return c, func() error { c.Leave(); return nil }, nil
 	}
-	if software == "" {
-		software = string(lab.Evenkeel)
+	software := lab.Evenkeel
+	if len(plan.Software) > 0 {
+		software = plan.Software[0]
 	}
-	c, err := lab.Up(ctx, lab.Options{Place: place, File: file, Program: executable(), Software: lab.Software(software), Say: say})
+	c, err := lab.Up(ctx, lab.Options{Place: place, File: file, Program: executable(), Software: software, Nodes: plan.Nodes, Say: say})
 	if err != nil {
 		return nil, nil, err
 	}

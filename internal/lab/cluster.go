@@ -24,8 +24,8 @@ import (
 // with the lab's name.
 const Marker = "EVENKEEL_LAB"
 
-// Cluster is one lab that exists. One goroutine drives it; Roles and
-// DirectorOf may be asked by others.
+// Cluster is one lab that exists. One goroutine drives it; Roles, Software,
+// Mixed and DirectorOf may be asked by others.
 type Cluster struct {
 	// Set once.
 	Topology *topology.Topology
@@ -36,8 +36,8 @@ type Cluster struct {
 	say      func(string)
 
 	// Owned by whoever drives the cluster.
-	state   state
-	changed bool // the directors have the changed configuration
+	state   state // what is run is changed under mu
+	changed bool  // the directors have the changed configuration
 
 	mu    sync.Mutex
 	inits map[int]int // director or origin -> process id of its init
@@ -46,10 +46,12 @@ type Cluster struct {
 // Options say how a cluster comes up.
 type Options struct {
 	Place
-	File     string       // the topology
-	Program  string       // path of evenkeel
-	Software Software     // what the directors run
-	Say      func(string) // progress, a line at a time; may be nil
+	File     string   // the topology
+	Program  string   // path of evenkeel
+	Software Software // what directors run that do not say it
+	// Nodes is what single directors run, whatever the topology says.
+	Nodes map[string]Software
+	Say   func(string) // progress, a line at a time; may be nil
 }
 
 // client and bridge are namespaces beside those of the nodes.
@@ -90,7 +92,8 @@ func Up(ctx context.Context, o Options) (c *Cluster, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := productOf(o.Software); err != nil {
+	s := state{Name: t.Name, Prefix: o.Prefix, Topology: filepath.Base(o.File), Software: o.Software, Nodes: o.Nodes}
+	if err := s.judge(t); err != nil {
 		return nil, err
 	}
 	if os.Geteuid() != 0 {
@@ -104,7 +107,7 @@ func Up(ctx context.Context, o Options) (c *Cluster, err error) {
 	if c.say == nil {
 		c.say = func(string) {}
 	}
-	c.state = state{Name: t.Name, Prefix: o.Prefix, Topology: filepath.Base(o.File), Software: o.Software}
+	c.state = s
 	if former, err := readState(c.dir); err == nil && former.Complete {
 		if t, err := members(o.Place, t.Name); err == nil && len(t) > 0 {
 			held.release()
@@ -136,7 +139,11 @@ func (c *Cluster) build(ctx context.Context, file string) error {
 		return err
 	}
 	t := c.Topology
-	c.say(fmt.Sprintf("%s: %d directors, %d origins, a client", t.Name, len(t.Directors), len(t.Origins)))
+	text := fmt.Sprintf("%s: %d directors, %d origins, a client", t.Name, len(t.Directors), len(t.Origins))
+	if c.Mixed() {
+		text += "; " + c.runs()
+	}
+	c.say(text)
 	if err := space.Make(c.space(bridgeName)); err != nil {
 		return err
 	}
@@ -183,7 +190,7 @@ func (c *Cluster) makeClient() error {
 	}
 	for i, leg := range c.Topology.Client {
 		cable := space.Cable{Switch: c.space(bridgeName), Bridge: bridge(leg.Network), Port: fmt.Sprintf("%s.%d", clientName, i),
-			Node: name, Name: leg.Name, Address: leg.Address}
+			Node: name, Name: leg.Name, Addresses: leg.Addresses}
 		mac := macOf(clientNode, i)
 		cable.MAC = mac[:]
 		if err := space.Plug(cable); err != nil {
@@ -192,8 +199,7 @@ func (c *Cluster) makeClient() error {
 	}
 	// The prober has a port of its own, without an address: what it learns
 	// there the client's other interfaces do not know.
-	vip := c.Topology.VIPs[0].Address
-	network := slices.IndexFunc(c.Topology.Networks, func(n topology.Network) bool { return n.Prefix.Contains(vip) })
+	network := c.Topology.NetworkOf(c.Topology.VIPs[0].Address)
 	mac := macOf(clientNode, 0xff)
 	return space.Plug(space.Cable{Switch: c.space(bridgeName), Bridge: bridge(network), Port: "probe.0", Node: name, Name: probe.Port, MAC: net.HardwareAddr(mac[:])})
 }
@@ -214,7 +220,7 @@ func (c *Cluster) makeNode(index int, n topology.Node) error {
 	}
 	for i, leg := range n.Interfaces {
 		mac := macOf(index, i)
-		cable := space.Cable{Switch: c.space(bridgeName), Bridge: bridge(leg.Network), Port: port(n, i), Node: name, Name: leg.Name, MAC: mac[:], Address: leg.Address}
+		cable := space.Cable{Switch: c.space(bridgeName), Bridge: bridge(leg.Network), Port: port(n, i), Node: name, Name: leg.Name, MAC: mac[:], Addresses: leg.Addresses}
 		if err := space.Plug(cable); err != nil {
 			return err
 		}
@@ -295,7 +301,7 @@ func (c *Cluster) startOrigin(index int, n topology.Node) error {
 // configure writes a director's files.
 func (c *Cluster) configure(index int) (configs, error) {
 	n := c.Topology.Directors[index]
-	view := c.Topology.View(index, cell.Dir+"/etc", string(c.state.Software), c.changed)
+	view := c.Topology.View(index, cell.Dir+"/etc", string(c.Software(index)), c.changed)
 	var out configs
 	one := func(path string, mode uint32) (string, error) {
 		if path == "" {
@@ -340,7 +346,7 @@ func renderFile(dir, path string, view topology.View) (string, error) {
 
 // Start writes a director's files and starts its programs.
 func (c *Cluster) Start(index int) error {
-	p, err := productOf(c.state.Software)
+	p, err := productOf(c.Software(index))
 	if err != nil {
 		return err
 	}

@@ -35,9 +35,13 @@ type Audience interface {
 
 // Plan is what to drill.
 type Plan struct {
-	Names    []string // of drills; all when empty
+	Names []string // of drills; all when empty
+	// Victims are the directors that fail, one after the other; the one that has
+	// the first address when there are none.
+	Victims  []string
 	Repeat   int
-	Software []Software // one after the other; what the directors run when empty
+	Software []Software          // one after the other; what the directors run when empty
+	Nodes    map[string]Software // what single directors run all the while; nil: what they do now
 	Load     probe.Load
 	Busy     int // processors that are kept busy all the while
 	Audience Audience
@@ -50,7 +54,7 @@ type run struct {
 	c        *Cluster
 	w        *Watch
 	ctx      context.Context
-	product  product
+	chosen   int // director that is to be the victim; -1: who has the first address
 	audience Audience
 	interval time.Duration // between advertisements
 	touched  time.Duration // when the lab last did something to the cluster
@@ -72,11 +76,18 @@ func (c *Cluster) Drill(ctx context.Context, p Plan) (*Results, error) {
 	if len(p.Software) == 0 {
 		p.Software = []Software{c.state.Software}
 	}
-	products := make([]product, len(p.Software))
-	for i, s := range p.Software {
-		if products[i], err = productOf(s); err != nil {
+	nodes := p.Nodes
+	if nodes == nil {
+		nodes = c.state.Nodes
+	}
+	for _, s := range p.Software {
+		if err := (&state{Software: s, Nodes: nodes}).judge(c.Topology); err != nil {
 			return nil, err
 		}
+	}
+	victims, err := c.victims(p.Victims)
+	if err != nil {
+		return nil, err
 	}
 	w, err := c.Watch(p.Load)
 	if err != nil {
@@ -89,43 +100,83 @@ func (c *Cluster) Drill(ctx context.Context, p Plan) (*Results, error) {
 	if p.Enter != nil {
 		p.Enter(w)
 	}
-	results := c.results(p)
-	for _, product := range products {
-		r := &run{c: c, w: w, ctx: ctx, product: product, audience: p.Audience, touched: probe.Now()}
-		if c.state.Software != product.name {
-			p.Audience.Happened(fmt.Sprintf("the directors now run %s", product.name))
-			c.state.Software = product.name
+	results := c.results(p, nodes)
+	for _, software := range p.Software {
+		r := &run{c: c, w: w, ctx: ctx, audience: p.Audience, touched: probe.Now()}
+		if c.install(software, nodes) {
+			p.Audience.Happened("the directors now run " + c.runs())
 			if err := errors.Join(c.state.write(c.dir), r.restore()); err != nil {
 				return results, err
 			}
 		}
-		for _, f := range chosen {
-			d := Drill{Name: f.name, Help: f.help, Software: product.name}
-			if f.without != nil {
-				d.Skipped = f.without(c)
-			}
-			for n := 0; n < p.Repeat && d.Skipped == ""; n++ {
-				p.Audience.Began(product.name, f.name, n+1, p.Repeat)
-				one, err := r.once(f)
+		for _, r.chosen = range victims {
+			for _, f := range chosen {
+				d, err := r.all(f, p.Repeat)
 				if ctx.Err() != nil {
 					return results, context.Cause(ctx)
 				}
+				results.Drills = append(results.Drills, d)
 				if err != nil {
-					one.Error = err.Error()
-				}
-				d.Runs = append(d.Runs, one)
-				p.Audience.Ended(product.name, f.name, one)
-				if err != nil {
-					if err := r.restore(); err != nil {
-						results.Drills = append(results.Drills, d)
-						return results, err
-					}
+					return results, err
 				}
 			}
-			results.Drills = append(results.Drills, d)
 		}
 	}
 	return results, nil
+}
+
+// all runs one drill as often as it is to be. The error is one after which
+// nothing more can be tried.
+func (r *run) all(f fault, repeat int) (Drill, error) {
+	d := Drill{Name: f.name, Help: f.help, Software: r.c.Software(r.likely())}
+	if r.chosen >= 0 {
+		d.Victim = r.c.Topology.Directors[r.chosen].Name
+	}
+	if f.without != nil {
+		d.Skipped = f.without(r.c)
+	}
+	for n := 0; n < repeat && d.Skipped == ""; n++ {
+		r.audience.Began(d.Software, f.name, n+1, repeat)
+		one, err := r.once(f)
+		if r.ctx.Err() != nil {
+			return d, nil
+		}
+		if err != nil {
+			one.Error = err.Error()
+		}
+		d.Runs = append(d.Runs, one)
+		r.audience.Ended(d.Software, f.name, one)
+		if err != nil {
+			if err := r.restore(); err != nil {
+				return d, err
+			}
+		}
+	}
+	return d, nil
+}
+
+// victims finds directors by name; -1 stands for whoever has the first address.
+func (c *Cluster) victims(names []string) (list []int, err error) {
+	for _, name := range names {
+		i := slices.IndexFunc(c.Topology.Directors, func(n topology.Node) bool { return n.Name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("no director of %s is called %q", c.Topology.Name, name)
+		}
+		list = append(list, i)
+	}
+	if len(list) == 0 {
+		list = []int{-1}
+	}
+	return list, nil
+}
+
+// likely is the director that the next failure will be of.
+func (r *run) likely() int {
+	if r.chosen >= 0 {
+		return r.chosen
+	}
+	master := r.c.Topology.VIPs[0].Master
+	return max(0, slices.IndexFunc(r.c.Topology.Directors, func(n topology.Node) bool { return n.Name == master }))
 }
 
 // choose finds faults by name.
@@ -149,7 +200,7 @@ func choose(names []string) ([]fault, error) {
 	return chosen, nil
 }
 
-func (c *Cluster) results(p Plan) *Results {
+func (c *Cluster) results(p Plan, nodes map[string]Software) *Results {
 	t := c.Topology
 	r := &Results{Lab: t.Name, Description: t.Description, At: time.Now(), Repeat: p.Repeat, Period: probe.Period, Busy: p.Busy}
 	var uts unix.Utsname
@@ -157,18 +208,19 @@ func (c *Cluster) results(p Plan) *Results {
 		r.Kernel = unix.ByteSliceToString(uts.Release[:])
 	}
 	for _, n := range t.Networks {
-		r.Layout.Networks = append(r.Layout.Networks, n.Name+" "+n.Prefix.String())
+		r.Layout.Networks = append(r.Layout.Networks, n.String())
 	}
-	r.Layout.Client = t.Client[0].Address.Addr().String()
+	r.Layout.Client = strings.Join(topology.Node{Interfaces: t.Client[:1]}.Addresses(), " · ")
 	spot := func(n topology.Node) Spot {
-		s := Spot{Name: n.Name}
-		for _, leg := range n.Interfaces {
-			s.Addresses = append(s.Addresses, leg.Address.Addr().String())
-		}
-		return s
+		return Spot{Name: n.Name, Addresses: n.Addresses()}
 	}
+	will := &state{Software: p.Software[0], Nodes: nodes}
 	for _, n := range t.Directors {
-		r.Layout.Directors = append(r.Layout.Directors, spot(n))
+		s := spot(n)
+		if will.mixed(t) {
+			s.Software = will.of(n)
+		}
+		r.Layout.Directors = append(r.Layout.Directors, s)
 	}
 	for _, n := range t.Origins {
 		r.Layout.Origins = append(r.Layout.Origins, spot(n))
@@ -343,8 +395,13 @@ func (r *run) once(f fault) (result Run, err error) {
 	return result, nil
 }
 
-// choose finds the victim: the node that has the first address.
+// choose finds the victim: the node that has the first address, or the one that
+// is to be it.
 func (r *run) choose() error {
+	if r.chosen >= 0 {
+		r.victim = r.chosen
+		return nil
+	}
 	var owners []record.MAC
 	r.w.Now(func(l *measure.Live) { owners = l.Owners(0) })
 	if len(owners) == 1 {

@@ -42,7 +42,7 @@ func faults() []fault {
 		{name: "kill-all", help: "kill -9 of all processes at one instant", act: (*run).killAll, heal: (*run).again},
 		{name: "freeze-failover", help: "SIGSTOP of the process that speaks VRRP, then SIGCONT", act: freeze(process.Failover), heal: (*run).thaw, without: withoutFailover},
 		{name: "freeze-all", help: "SIGSTOP of all processes, then SIGCONT", act: freeze(), heal: (*run).thaw},
-		{name: "link-down", help: "the node's interface is set down, then up", act: links(space.Down), heal: links(space.Up)},
+		{name: "link-down", help: "the node's interface is set down, then up", act: links(space.Down), heal: (*run).linksUp},
 		{name: "carrier-loss", help: "the switch's end of the cable goes down, then up", act: ports(space.Down), heal: ports(space.Up)},
 		{name: "partition", help: "directors do not hear each other, the client hears both", act: partition(true), heal: partition(false), without: alone},
 		{name: "silent-isolation", help: "the node's packets vanish both ways while its link stays up", act: swallow(true), heal: swallow(false)},
@@ -111,6 +111,9 @@ func signalAll(t process.Table, s unix.Signal) error {
 	return nil
 }
 
+// product is what the victim runs.
+func (r *run) product() (product, error) { return productOf(r.c.Software(r.victim)) }
+
 // some gives the victim's processes with some roles; all roles when none are named.
 func (r *run) some(roles ...process.Role) (process.Table, error) {
 	have, err := r.c.Roles(r.victim)
@@ -164,7 +167,11 @@ func (r *run) stop() error {
 	if err := r.c.node(r.victim).Hold(); err != nil {
 		return err
 	}
-	t, err := r.some(r.product.quits...)
+	p, err := r.product()
+	if err != nil {
+		return err
+	}
+	t, err := r.some(p.quits...)
 	if err != nil {
 		return err
 	}
@@ -225,6 +232,20 @@ func links(f func(space, name string) error) func(*run) error {
 		}
 		return nil
 	}
+}
+
+// linksUp also does what a network manager does then: the node gets its own
+// addresses back, as far as the kernel took them away with the link.
+func (r *run) linksUp() error {
+	if err := links(space.Up)(r); err != nil {
+		return err
+	}
+	for _, leg := range r.node().Interfaces {
+		if err := space.Address(r.c.space(r.node().Name), leg.Name, leg.Addresses); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func ports(f func(space, name string) error) func(*run) error {
@@ -315,7 +336,11 @@ func reloading(changed bool) func(*run) error {
 }
 
 func (r *run) reload() error {
-	for _, how := range r.product.reloads {
+	p, err := r.product()
+	if err != nil {
+		return err
+	}
+	for _, how := range p.reloads {
 		t, err := r.some(how.role)
 		if err != nil {
 			continue // a topology without this program
@@ -330,7 +355,11 @@ func (r *run) reload() error {
 // upgrade replaces evenkeel's file and lets it take the new one into use;
 // programs that cannot do that are stopped and started.
 func (r *run) upgrade() error {
-	if r.product.restarts {
+	p, err := r.product()
+	if err != nil {
+		return err
+	}
+	if p.restarts {
 		t, err := r.some(process.Keeper)
 		if err == nil {
 			err = signalAll(t, unix.SIGTERM)
@@ -364,7 +393,11 @@ func (r *run) startOnly(name string) error {
 	if err != nil {
 		return err
 	}
-	for _, p := range r.product.programs(cell.Dir+"/bin/evenkeel", files) {
+	product, err := r.product()
+	if err != nil {
+		return err
+	}
+	for _, p := range product.programs(cell.Dir+"/bin/evenkeel", files) {
 		if p.Name == name {
 			_, err := r.c.node(r.victim).Start(p)
 			return err

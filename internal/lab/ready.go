@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"evenkeel/internal/lab/measure"
@@ -18,7 +19,7 @@ func (c *Cluster) Ready(ctx context.Context, say func(string)) error {
 	}
 	defer w.Close()
 	start := probe.Now()
-	r := &run{c: c, w: w, ctx: ctx, touched: start, audience: silent{}}
+	r := &run{c: c, w: w, ctx: ctx, touched: start, audience: silent{}, chosen: -1}
 	wanted := c.wanted()
 	err = w.Until(ctx, restWithin, func(l *measure.Live) bool { return r.rests(l, wanted, l.Interval()) })
 	if errors.Is(err, errLate) {
@@ -47,5 +48,5 @@ func (silent) Ended(Software, string, Run)      {}
 // Hint is a command that shows the cluster at work.
 func (c *Cluster) Hint() string {
 	v := c.Topology.VIPs[0]
-	return fmt.Sprintf("ip netns exec %s curl -i http://%s:%d/", c.space(clientName), v.Address, v.Port)
+	return fmt.Sprintf("ip netns exec %s curl -i 'http://%s/'", c.space(clientName), netip.AddrPortFrom(v.Address, uint16(v.Port)))
 }

@@ -21,6 +21,12 @@ type Results struct {
 	Drills      []Drill
 }
 
+// Mixed says whether directors ran different software, so that one drill is
+// about what all of them did.
+func (r *Results) Mixed() bool {
+	return slices.ContainsFunc(r.Layout.Directors, func(s Spot) bool { return s.Software != "" })
+}
+
 // Layout is the cluster as a drawing needs it.
 type Layout struct {
 	Networks  []string
@@ -34,13 +40,15 @@ type Layout struct {
 type Spot struct {
 	Name      string
 	Addresses []string
+	Software  Software `json:",omitempty"` // of a director, where they run different ones
 }
 
 // Drill is one kind of failure, tried on one kind of software.
 type Drill struct {
 	Name, Help string
-	Software   Software
-	Skipped    string // why it was not run
+	Software   Software // of the node that fails
+	Victim     string   `json:",omitempty"` // the node, where it was chosen
+	Skipped    string   // why it was not run
 	Runs       []Run
 }
 
@@ -101,7 +109,7 @@ type Event struct {
 }
 
 // figures sums a phase up over all addresses.
-func (c *Cluster) figures(p measure.Phase, intervals map[byte]time.Duration) Figures {
+func (c *Cluster) figures(p measure.Phase, intervals map[uint16]time.Duration) Figures {
 	f := Figures{Takeover: -1, Answered: p.Answered, Lost: p.Lost, Reasons: p.Reasons}
 	for i, a := range p.Addresses {
 		f.Outage = max(f.Outage, a.Outage)
@@ -114,7 +122,7 @@ func (c *Cluster) figures(p measure.Phase, intervals map[byte]time.Duration) Fig
 			f.Moves = append(f.Moves, Move{c.Topology.VIPs[i].Address.String(), c.nameOf(a.Before), c.nameOf(a.After)})
 		}
 	}
-	late := map[byte]bool{}
+	late := map[uint16]bool{}
 	for who, by := range p.Late {
 		f.Late = max(f.Late, by)
 		if interval := intervals[who.VRID]; interval > 0 && by >= interval/5 {
@@ -126,11 +134,11 @@ func (c *Cluster) figures(p measure.Phase, intervals map[byte]time.Duration) Fig
 }
 
 // intervals finds how often each virtual router is advertised.
-func intervals(records []record.Record) map[byte]time.Duration {
-	m := map[byte]time.Duration{}
+func intervals(records []record.Record) map[uint16]time.Duration {
+	m := map[uint16]time.Duration{}
 	for _, r := range records {
 		if r.Kind == record.Advert {
-			m[byte(r.Number)] = r.Interval
+			m[uint16(r.Number)] = r.Interval
 		}
 	}
 	return m

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"fmt"
+	"maps"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -19,6 +20,61 @@ const (
 	Evenkeel   Software = "evenkeel"
 	Keepalived Software = "keepalived" // with HAProxy
 )
+
+// ReadSoftware reads what the command line says: KIND for all directors,
+// NAME=KIND for one; several with commas.
+func ReadSoftware(text string) (all Software, nodes map[string]Software, err error) {
+	nodes = map[string]Software{}
+	for word := range strings.SplitSeq(text, ",") {
+		name, kind, one := strings.Cut(word, "=")
+		switch {
+		case one && name != "" && kind != "" && nodes[name] == "":
+			nodes[name] = Software(kind)
+		case !one && all == "" && word != "":
+			all = Software(word)
+		case text != "":
+			return "", nil, fmt.Errorf("%q: write evenkeel or keepalived, for one director NAME=keepalived, and several with commas", text)
+		}
+	}
+	return all, nodes, nil
+}
+
+// Software is what a director runs.
+func (c *Cluster) Software(index int) Software {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state.of(c.Topology.Directors[index])
+}
+
+// Mixed says whether directors run different software.
+func (c *Cluster) Mixed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state.mixed(c.Topology)
+}
+
+// install notes what directors are to run, and says whether that is a change.
+func (c *Cluster) install(software Software, nodes map[string]Software) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state.Software == software && maps.Equal(c.state.Nodes, nodes) {
+		return false
+	}
+	c.state.Software, c.state.Nodes = software, nodes
+	return true
+}
+
+// runs says what the directors run.
+func (c *Cluster) runs() string {
+	if !c.Mixed() {
+		return string(c.Software(0))
+	}
+	var words []string
+	for i, n := range c.Topology.Directors {
+		words = append(words, fmt.Sprintf("%s (%s)", c.Software(i), n.Name))
+	}
+	return strings.Join(words, " and ")
+}
 
 // configs are the paths of a director's files as the node sees them; empty
 // where the topology names none.

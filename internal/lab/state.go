@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -47,9 +48,41 @@ const (
 type state struct {
 	Name     string
 	Prefix   string
-	Topology string // name of the file in sourceDir
-	Software Software
-	Complete bool // everything was started
+	Topology string              // name of the file in sourceDir
+	Software Software            // of directors that do not say it
+	Nodes    map[string]Software `json:",omitempty"` // of single ones
+	Complete bool                // everything was started
+}
+
+// of is what a director runs.
+func (s *state) of(n topology.Node) Software {
+	switch {
+	case s.Nodes[n.Name] != "":
+		return s.Nodes[n.Name]
+	case n.Software != "":
+		return Software(n.Software)
+	}
+	return s.Software
+}
+
+// mixed says whether directors run different software.
+func (s *state) mixed(t *topology.Topology) bool {
+	return slices.ContainsFunc(t.Directors, func(n topology.Node) bool { return s.of(n) != s.of(t.Directors[0]) })
+}
+
+// judge says whether all directors can have their software.
+func (s *state) judge(t *topology.Topology) error {
+	for name := range s.Nodes {
+		if _, ok := t.Director(name); !ok {
+			return fmt.Errorf("no director of %s is called %q", t.Name, name)
+		}
+	}
+	for _, n := range t.Directors {
+		if _, err := productOf(s.of(n)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s state) write(dir string) error {

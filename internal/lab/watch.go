@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os/exec"
 	"strings"
 	"sync"
@@ -46,7 +47,7 @@ func (c *Cluster) Watch(load probe.Load) (*Watch, error) {
 		fmt.Sprintf("-pause=%s", load.Pause), fmt.Sprintf("-timeout=%s", load.Timeout)}
 	for _, v := range c.Topology.VIPs {
 		prober = append(prober, v.Address.String())
-		asker = append(asker, fmt.Sprintf("%s:%d", v.Address, v.Port))
+		asker = append(asker, netip.AddrPortFrom(v.Address, uint16(v.Port)).String())
 	}
 	observers := [][]string{prober}
 	if c.Topology.Haproxy != "" && load.Kept+load.Fresh > 0 {

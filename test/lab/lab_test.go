@@ -226,6 +226,9 @@ func TestMessages(t *testing.T) {
 	}{
 		{[]string{"up", broken}, broken + `:3:1: there is no "direktor" here; a line begins with one of lab, network, client, director`},
 		{[]string{"up", "-software", "apache", example("pair")}, `directors cannot run "apache"; they run one of evenkeel, keepalived`},
+		{[]string{"up", "-software", "cherry=keepalived", example("pair")}, `no director of pair is called "cherry"`},
+		{[]string{"up", "-software", "keepalived,keepalived", example("pair")}, "for one director NAME=keepalived"},
+		{[]string{"drill", "-topology", example("pair"), "-victim", "cherry"}, `no director of pair is called "cherry"`},
 		{[]string{"up"}, "which TOPOLOGY?"},
 		{[]string{"drill"}, "no lab is up; make one with `evenkeel lab up TOPOLOGY`"},
 		{[]string{"drill", "-topology", example("v3-50ms"), "-software", "keepalived", "kill-everybody"}, `there is no drill "kill-everybody"; there are stop, kill-failover`},
@@ -233,6 +236,89 @@ func TestMessages(t *testing.T) {
 	} {
 		if _, err := p.lab(c.args[0], c.args[1:]...); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("lab %s:\n got %v\nwant %s", strings.Join(c.args, " "), err, c.want)
+		}
+	}
+	p.clean()
+}
+
+// drilled runs drills on a cluster of their own and gives what they found.
+func (p *place) drilled(args ...string) results {
+	p.t.Helper()
+	file := filepath.Join(p.t.TempDir(), "results.json")
+	p.must("drill", append([]string{"-repeat", "1", "-save", file}, args...)...)
+	b, err := os.ReadFile(file)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	var r results
+	if err := json.Unmarshal(b, &r); err != nil {
+		p.t.Fatal(err)
+	}
+	return r
+}
+
+// Addresses of both families are watched, asked for, and move together.
+func TestBothFamilies(t *testing.T) {
+	p := newPlace(t)
+	r := p.drilled("-topology", example("ipv6"), "-with", "keepalived", "stop", "link-down", "host-failure", "kill-all")
+	if len(r.Drills) != 8 {
+		t.Fatalf("%d drills", len(r.Drills))
+	}
+	for _, d := range r.Drills {
+		run := d.Runs[0]
+		name := d.Name + " of " + d.Software
+		if run.Error != "" || run.Note != "" || run.Victim != "amber" || run.Failure.Answered == 0 {
+			t.Errorf("%s: %+v", name, run)
+			continue
+		}
+		if d.Name == "kill-all" && d.Software == "keepalived" {
+			if !run.Failure.Still {
+				t.Errorf("%s: its addresses stay on the node, so there are two owners: %+v", name, run.Failure)
+			}
+			continue
+		}
+		moved := map[string]bool{}
+		for _, m := range run.Failure.Moves {
+			moved[m.Address] = m.From == "amber" && m.To == "birch"
+		}
+		if len(moved) != 2 || !moved["10.77.0.10"] || !moved["fd77::10"] {
+			t.Errorf("%s: moves %v", name, run.Failure.Moves)
+		}
+		if run.Failure.Still || run.Failure.Open {
+			t.Errorf("%s: %+v", name, run.Failure)
+		}
+		if (d.Name == "link-down" || d.Name == "host-failure") && (run.Failure.Outage < 100*time.Millisecond || run.Failure.Lost == 0) {
+			t.Errorf("%s: outage %s, %d lost; the backup waits for three intervals", name, run.Failure.Outage, run.Failure.Lost)
+		}
+	}
+	p.clean()
+}
+
+// One director runs evenkeel and the other keepalived, in both roles.
+func TestMixed(t *testing.T) {
+	p := newPlace(t)
+	for _, c := range []struct{ set, victim, software string }{
+		{"birch=keepalived", "amber", "evenkeel"}, {"keepalived,birch=evenkeel", "amber", "keepalived"}, {"amber=keepalived", "birch", "evenkeel"},
+	} {
+		drills := []string{"stop", "carrier-loss"}
+		if c.victim == "amber" {
+			drills = append(drills, "reload-change", "upgrade")
+		}
+		r := p.drilled(append([]string{"-topology", example("v3-50ms"), "-software", c.set, "-victim", c.victim}, drills...)...)
+		if len(r.Drills) != len(drills) {
+			t.Fatalf("%s: %d drills", c.set, len(r.Drills))
+		}
+		for _, d := range r.Drills {
+			run := d.Runs[0]
+			f := run.Failure
+			if d.Software != c.software || run.Victim != c.victim || run.Error != "" || run.Note != "" || f.Answered == 0 || f.Still || f.Open {
+				t.Errorf("%s, %s: %s fails: %+v", c.set, d.Name, d.Software, run)
+				continue
+			}
+			moves := c.victim == "amber" && (d.Name == "stop" || d.Name == "carrier-loss")
+			if moved := len(f.Moves) == 1 && f.Moves[0].From == "amber" && f.Moves[0].To == "birch"; moved != moves {
+				t.Errorf("%s, %s of %s: moves %v", c.set, d.Name, c.victim, f.Moves)
+			}
 		}
 	}
 	p.clean()

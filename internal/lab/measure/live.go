@@ -49,7 +49,7 @@ func (l *Live) Add(r record.Record) {
 			l.vips[r.VIP].echo = r.At
 		}
 	case record.Advert:
-		l.adverts[Speaker{byte(r.Number), r.MAC}] = r
+		l.adverts[Speaker{uint16(r.Number), r.MAC}] = r
 	case record.Answer:
 		l.answered++
 		l.lastGood = r.At

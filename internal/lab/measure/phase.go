@@ -49,7 +49,7 @@ type Phase struct {
 
 // Speaker is one node in one virtual router.
 type Speaker struct {
-	VRID byte
+	VRID uint16 // with record.IPv6
 	MAC  record.MAC
 }
 
@@ -136,7 +136,7 @@ func reach(records []record.Record, vip int, s Span, o Options) (a Address) {
 	return a
 }
 
-// owners finds who answered ARP in which windows.
+// owners finds who answered questions for an address in which windows.
 func owners(a *Address, records []record.Record, vip int, s Span, o Options) {
 	a.Takeover = -1
 	var current []record.MAC // answers in the present window
@@ -213,7 +213,7 @@ func adverts(p *Phase, records []record.Record) {
 		if r.Kind != record.Advert || r.At >= p.To {
 			continue
 		}
-		k := Speaker{byte(r.Number), r.MAC}
+		k := Speaker{uint16(r.Number), r.MAC}
 		before, ok := last[k]
 		if r.Priority == 0 {
 			delete(last, k) // it says goodbye

@@ -145,7 +145,7 @@ func (c *client) request(ctx context.Context) (used bool, err error) {
 	end := time.Now().Add(c.load.Timeout)
 	if c.conn == nil {
 		dialer := net.Dialer{Deadline: end}
-		if c.conn, err = dialer.DialContext(ctx, "tcp4", c.target); err != nil {
+		if c.conn, err = dialer.DialContext(ctx, "tcp", c.target); err != nil {
 			return false, err
 		}
 		c.reader, c.used = bufio.NewReader(c.conn), false

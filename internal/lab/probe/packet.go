@@ -45,7 +45,9 @@ type sight struct {
 	kind     record.Kind // Owner, Announce or Advert
 	address  netip.Addr
 	mac      record.MAC
+	version  byte
 	vrid     byte
+	six      bool // the advertisement is of IPv6
 	priority byte
 	interval time.Duration
 }
@@ -62,6 +64,12 @@ func look(frame []byte, own record.MAC) (s sight, ok bool) {
 	case etherIPv4:
 		s, ok = lookVRRP(body)
 		s.mac = record.MAC(frame[6:12])
+		return s, ok
+	case etherIPv6:
+		s, ok = lookIPv6(body, own)
+		if s.mac == (record.MAC{}) {
+			s.mac = record.MAC(frame[6:12])
+		}
 		return s, ok
 	}
 	return s, false
@@ -84,27 +92,19 @@ func lookARP(b []byte) (s sight, ok bool) {
 	return s, true
 }
 
-// lookVRRP reads as much of an advertisement as is shown: RFC 3768 5.1,
-// RFC 9568 5.1. Authenticated ones (AH) are not looked into.
+// lookVRRP reads an advertisement of IPv4. Authenticated ones (AH) are not
+// looked into.
 func lookVRRP(b []byte) (s sight, ok bool) {
 	if len(b) < 20 || b[0]>>4 != 4 || b[9] != protocolVRRP {
 		return s, false
 	}
 	length := int(b[0]&15) * 4
-	if length < 20 || len(b) < length+8 || b[length]&15 != 1 {
+	if length < 20 || len(b) < length+8 {
 		return s, false
 	}
-	v := b[length:]
-	s = sight{kind: record.Advert, vrid: v[1], priority: v[2], address: netip.AddrFrom4([4]byte(b[12:16]))}
-	switch v[0] >> 4 {
-	case 2:
-		s.interval = time.Duration(v[5]) * time.Second
-	case 3:
-		s.interval = time.Duration(binary.BigEndian.Uint16(v[4:])&0xfff) * 10 * time.Millisecond
-	default:
-		return s, false
-	}
-	return s, true
+	s, ok = lookAdvert(b[length:])
+	s.address = netip.AddrFrom4([4]byte(b[12:16]))
+	return s, ok
 }
 
 const (
@@ -114,15 +114,20 @@ const (
 	echoLength      = icmpHeader + 8
 )
 
-// echoQuestion fills b with an echo request. The window goes whole into the
+// echoQuestion fills b with an echo request; the kernel completes one of IPv6. The window goes whole into the
 // data, since a sequence number has 16 bits only.
-func echoQuestion(b *[echoLength]byte, id uint16, vip int, window uint32) {
+func echoQuestion(b *[echoLength]byte, id uint16, vip int, six bool, window uint32) {
 	*b = [echoLength]byte{icmpEchoRequest}
+	if six {
+		b[0] = icmp6EchoRequest
+	}
 	binary.BigEndian.PutUint16(b[4:], id)
 	binary.BigEndian.PutUint16(b[6:], uint16(window))
 	binary.BigEndian.PutUint32(b[8:], uint32(vip))
 	binary.BigEndian.PutUint32(b[12:], window)
-	binary.BigEndian.PutUint16(b[2:], checksum(b[:]))
+	if !six {
+		binary.BigEndian.PutUint16(b[2:], checksum(b[:]))
+	}
 }
 
 // echoAnswer reads a packet from a raw socket, with its IPv4 header.
@@ -134,8 +139,16 @@ func echoAnswer(b []byte, id uint16) (vip int, window uint32, ok bool) {
 	if length < 20 || len(b) < length+echoLength {
 		return 0, 0, false
 	}
-	b = b[length:]
-	if b[0] != icmpEchoReply || binary.BigEndian.Uint16(b[4:]) != id {
+	return echoBody(b[length:], icmpEchoReply, id)
+}
+
+// echoAnswer6 reads one from a raw IPv6 socket, which comes without a header.
+func echoAnswer6(b []byte, id uint16) (vip int, window uint32, ok bool) {
+	return echoBody(b, icmp6EchoReply, id)
+}
+
+func echoBody(b []byte, kind byte, id uint16) (vip int, window uint32, ok bool) {
+	if len(b) < echoLength || b[0] != kind || binary.BigEndian.Uint16(b[4:]) != id {
 		return 0, 0, false
 	}
 	return int(binary.BigEndian.Uint32(b[8:])), binary.BigEndian.Uint32(b[12:]), true

@@ -34,9 +34,10 @@ type prober struct {
 	own       record.MAC
 	packet    int // AF_PACKET socket
 	echo      int // raw ICMP socket
+	echo6     int // the same for IPv6; -1: nobody asks there
 	timer     int // timerfd
 	questions [][]byte
-	targets   []unix.SockaddrInet4
+	targets   []unix.Sockaddr
 	link      unix.SockaddrLinklayer
 	window    uint32
 	buffer    []byte
@@ -59,7 +60,7 @@ func clock(id int32) time.Duration {
 // records. It must run inside of the client's namespace.
 func Run(vips []netip.Addr, stop *os.File, out io.Writer) error {
 	runtime.LockOSThread()
-	p := &prober{vips: vips, out: out, id: uint16(os.Getpid()), packet: -1, echo: -1, timer: -1}
+	p := &prober{vips: vips, out: out, id: uint16(os.Getpid()), packet: -1, echo: -1, echo6: -1, timer: -1}
 	defer p.close()
 	if err := p.open(); err != nil {
 		return fmt.Errorf("probe: %w", err)
@@ -92,7 +93,13 @@ func (p *prober) open() (err error) {
 	if p.echo, err = unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.IPPROTO_ICMP); err != nil {
 		return fmt.Errorf("echo socket: %w", err)
 	}
-	for _, fd := range []int{p.packet, p.echo} {
+	if err := p.openEcho6(); err != nil {
+		return fmt.Errorf("echo socket: %w", err)
+	}
+	for _, fd := range []int{p.packet, p.echo, p.echo6} {
+		if fd < 0 {
+			continue
+		}
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1); err != nil {
 			return fmt.Errorf("timestamps: %w", err)
 		}
@@ -106,14 +113,36 @@ func (p *prober) open() (err error) {
 		return fmt.Errorf("timer: %w", err)
 	}
 	for _, v := range p.vips {
+		if v.Is6() {
+			p.questions = append(p.questions, neighborQuestion(p.own, v))
+			p.targets = append(p.targets, &unix.SockaddrInet6{Addr: v.As16()})
+			continue
+		}
 		p.questions = append(p.questions, arpQuestion(p.own, v))
-		p.targets = append(p.targets, unix.SockaddrInet4{Addr: v.As4()})
+		p.targets = append(p.targets, &unix.SockaddrInet4{Addr: v.As4()})
 	}
 	return nil
 }
 
+// openEcho6 opens the socket for IPv6 where an address is of that, with a
+// filter that lets echo replies through alone.
+func (p *prober) openEcho6() (err error) {
+	if !slices.ContainsFunc(p.vips, netip.Addr.Is6) {
+		return nil
+	}
+	if p.echo6, err = unix.Socket(unix.AF_INET6, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.IPPROTO_ICMPV6); err != nil {
+		return err
+	}
+	var blocked unix.ICMPv6Filter
+	for i := range blocked.Data {
+		blocked.Data[i] = ^uint32(0)
+	}
+	blocked.Data[icmp6EchoReply/32] &^= 1 << (icmp6EchoReply % 32)
+	return unix.SetsockoptICMPv6Filter(p.echo6, unix.IPPROTO_ICMPV6, unix.ICMPV6_FILTER, &blocked)
+}
+
 func (p *prober) close() {
-	for _, fd := range []int{p.packet, p.echo, p.timer} {
+	for _, fd := range []int{p.packet, p.echo, p.echo6, p.timer} {
 		if fd >= 0 {
 			unix.Close(fd)
 		}
@@ -122,7 +151,7 @@ func (p *prober) close() {
 
 func (p *prober) loop(stop int) error {
 	fds := []unix.PollFd{{Fd: int32(p.timer), Events: unix.POLLIN}, {Fd: int32(p.packet), Events: unix.POLLIN},
-		{Fd: int32(p.echo), Events: unix.POLLIN}, {Fd: int32(stop), Events: unix.POLLIN}}
+		{Fd: int32(p.echo), Events: unix.POLLIN}, {Fd: int32(stop), Events: unix.POLLIN}, {Fd: int32(p.echo6), Events: unix.POLLIN}}
 	for {
 		if _, err := unix.Poll(fds, -1); err != nil && !errors.Is(err, unix.EINTR) {
 			return err
@@ -133,6 +162,9 @@ func (p *prober) loop(stop int) error {
 		}
 		if fds[2].Revents != 0 {
 			p.drain(p.echo, p.answered)
+		}
+		if fds[4].Revents != 0 { // never where its descriptor is -1
+			p.drain(p.echo6, p.answered6)
 		}
 		if fds[0].Revents != 0 {
 			var ticks [8]byte
@@ -161,8 +193,12 @@ func (p *prober) ask() error {
 	for i := range p.vips {
 		// What cannot be sent (no route, an entry that failed) stays without an answer.
 		_ = unix.Sendto(p.packet, p.questions[i], unix.MSG_DONTWAIT, &p.link)
-		echoQuestion(&p.request, p.id, i, p.window)
-		_ = unix.Sendto(p.echo, p.request[:], unix.MSG_DONTWAIT, &p.targets[i])
+		six, socket := p.vips[i].Is6(), p.echo
+		if six {
+			socket = p.echo6
+		}
+		echoQuestion(&p.request, p.id, i, six, p.window)
+		_ = unix.Sendto(socket, p.request[:], unix.MSG_DONTWAIT, p.targets[i])
 	}
 	return nil
 }
@@ -200,6 +236,9 @@ func (p *prober) seen(frame []byte, at time.Duration) {
 	r := record.Record{At: at, Kind: s.kind, MAC: s.mac}
 	if s.kind == record.Advert {
 		r.Number, r.Priority, r.Interval = uint32(s.vrid), s.priority, s.interval
+		if s.six {
+			r.Number |= record.IPv6
+		}
 	} else if r.VIP = slices.Index(p.vips, s.address); r.VIP < 0 {
 		return
 	}
@@ -208,6 +247,15 @@ func (p *prober) seen(frame []byte, at time.Duration) {
 
 func (p *prober) answered(packet []byte, at time.Duration) {
 	vip, window, ok := echoAnswer(packet, p.id)
+	p.echoed(vip, window, ok, at)
+}
+
+func (p *prober) answered6(packet []byte, at time.Duration) {
+	vip, window, ok := echoAnswer6(packet, p.id)
+	p.echoed(vip, window, ok, at)
+}
+
+func (p *prober) echoed(vip int, window uint32, ok bool, at time.Duration) {
 	if ok && vip >= 0 && vip < len(p.vips) {
 		p.buffer = record.Append(p.buffer, record.Record{At: at, Kind: record.Echo, VIP: vip, Number: window})
 	}

@@ -14,14 +14,18 @@ type Kind byte
 // Kinds, with the fields that they use beside At.
 const (
 	Window   Kind = 'w' // probes to all addresses went out: Number
-	Owner    Kind = 'o' // an answer to an ARP request: VIP, MAC
+	Owner    Kind = 'o' // an answer to an ARP request or a neighbour solicitation: VIP, MAC
 	Echo     Kind = 'e' // an answer to an echo request: VIP, Number (its window)
-	Announce Kind = 'g' // a gratuitous ARP: VIP, MAC
-	Advert   Kind = 'v' // a VRRP advertisement: Number (VRID), Priority, Interval, MAC
+	Announce Kind = 'g' // a gratuitous ARP or an unsolicited neighbour advertisement: VIP, MAC
+	Advert   Kind = 'v' // a VRRP advertisement: Number (VRID, and IPv6), Priority, Interval, MAC
 	Answer   Kind = 'a' // an HTTP request was answered: VIP, Kept, Took
 	Lost     Kind = 'x' // an HTTP request was not: VIP, Kept, Text
 	Mark     Kind = 'm' // something that the lab did: Text
 )
+
+// IPv6 is set in the number of a virtual router of IPv6: the two families
+// number theirs apart.
+const IPv6 = 0x100
 
 // Record is one thing that was seen. Times are of CLOCK_MONOTONIC.
 type Record struct {
@@ -121,7 +125,7 @@ func Parse(line []byte) (r Record, err error) {
 		r.VIP = int(f.number(maxVIP))
 		r.Number = uint32(f.number(1<<32 - 1))
 	case Advert:
-		r.Number = uint32(f.number(255))
+		r.Number = uint32(f.number(IPv6 | 255))
 		r.Priority = uint8(f.number(255))
 		r.Interval = time.Duration(f.number(1 << 62))
 		r.MAC = f.mac()

@@ -28,7 +28,7 @@ func TestRoundTrip(t *testing.T) {
 
 func TestRefused(t *testing.T) {
 	for _, line := range []string{"", "w", "w 1", "w x 1", "w 1 2 3", "w -1 2", "o 1 0 0200", "o 1 5000 020000000001", "o 1 0 02000000000x",
-		"v 1 256 1 1 020000000001", "z 1 2", "a 1 0 2 5", "w 1 4294967296", "\x00 1"} {
+		"v 1 512 1 1 020000000001", "z 1 2", "a 1 0 2 5", "w 1 4294967296", "\x00 1"} {
 		if r, err := Parse([]byte(line)); err == nil {
 			t.Errorf("%q was taken as %+v", line, r)
 		}

@@ -36,7 +36,11 @@ func layout(l lab.Layout) string {
 		if back {
 			wire(&b, x, director+boxHeight, origin-60)
 		}
-		node(&b, x, director, d.Name, d.Addresses)
+		name := d.Name
+		if d.Software != "" {
+			name += " · " + string(d.Software)
+		}
+		node(&b, x, director, name, d.Addresses)
 	}
 	for i, v := range l.VIPs[:min(len(l.VIPs), 4)] {
 		x := layoutWidth/2 + 190 + float64(i%2)*150

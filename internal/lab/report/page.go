@@ -81,7 +81,7 @@ func Page(out io.Writer, r *lab.Results) error {
 			p.Drills = append(p.Drills, view)
 		}
 	}
-	if len(kinds) == 2 {
+	if p.Verdict = mixed(r); p.Verdict == "" && len(kinds) == 2 {
 		p.Verdict = fmt.Sprintf("%s is better in %d drills, %s in %d; as good as each other in %d.", kinds[0], won[kinds[0]], kinds[1], won[kinds[1]], won[""])
 	}
 	return pageTemplate.Execute(out, p)
@@ -96,7 +96,7 @@ func times(n int) string {
 
 func overview(d lab.Drill, first bool, lines int, better bool, why string, longest time.Duration) row {
 	s := d.Summary()
-	out := row{Drill: d.Name, Help: d.Help, Software: string(d.Software), First: first, Lines: lines, Skipped: d.Skipped}
+	out := row{Drill: d.Name, Help: d.Help, Software: label(d), First: first, Lines: lines, Skipped: d.Skipped}
 	if d.Skipped != "" {
 		return out
 	}

@@ -172,3 +172,26 @@ func TestFailed(t *testing.T) {
 		}
 	}
 }
+
+// Where directors run different software there is nobody to be better: the lines
+// say who failed, and the drawing who runs what.
+func TestMixed(t *testing.T) {
+	r := example()
+	r.Layout.Directors = []lab.Spot{{Name: "amber", Software: lab.Evenkeel}, {Name: "birch", Software: lab.Keepalived}}
+	for i := range r.Drills {
+		r.Drills[i].Victim = map[lab.Software]string{lab.Evenkeel: "amber", lab.Keepalived: "birch"}[r.Drills[i].Software]
+	}
+	var table, page strings.Builder
+	Table(&table, r, Palette{})
+	if err := Page(&page, r); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"amber: evenkeel", "birch: keepalived", "amber runs evenkeel, birch runs keepalived"} {
+		if !strings.Contains(table.String(), want) || !strings.Contains(page.String(), want) {
+			t.Errorf("%q is missing in\n%s", want, table.String())
+		}
+	}
+	if strings.Contains(table.String(), "better") || !strings.Contains(page.String(), "birch · keepalived") {
+		t.Errorf("a comparison in\n%s", table.String())
+	}
+}

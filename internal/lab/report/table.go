@@ -95,7 +95,7 @@ func floor(r *lab.Results) time.Duration { return 2 * r.Period }
 // the shorter outage, then fewer requests lost. "" means that nobody did, or
 // that there is nobody to compare with.
 func Better(r *lab.Results, drills []lab.Drill) (who lab.Software, why string) {
-	if len(drills) != 2 {
+	if len(drills) != 2 || r.Mixed() || drills[0].Software == drills[1].Software {
 		return "", ""
 	}
 	a, b := drills[0].Summary(), drills[1].Summary()
@@ -135,15 +135,40 @@ func busy(r *lab.Results) string {
 	return fmt.Sprintf("; %d processors kept busy", r.Busy)
 }
 
+// label names the node that fails: by its software, and by its name where it
+// was chosen.
+func label(d lab.Drill) string {
+	if d.Victim == "" {
+		return string(d.Software)
+	}
+	return d.Victim + ": " + string(d.Software)
+}
+
+// mixed tells who runs what, where directors differ.
+func mixed(r *lab.Results) string {
+	if !r.Mixed() {
+		return ""
+	}
+	var words []string
+	for _, s := range r.Layout.Directors {
+		words = append(words, fmt.Sprintf("%s runs %s", s.Name, s.Software))
+	}
+	return strings.Join(words, ", ") + "; the software in a line is that of the node that fails"
+}
+
 // compared says whether there is something to compare.
 func compared(drills []lab.Drill) bool {
-	return len(drills) == 2 && drills[0].Skipped == "" && drills[1].Skipped == ""
+	return len(drills) == 2 && drills[0].Software != drills[1].Software && drills[0].Skipped == "" && drills[1].Skipped == ""
 }
 
 // Table writes a line for every drill and kind of software.
 func Table(out io.Writer, r *lab.Results, c Palette) {
 	kinds := software(r)
-	fmt.Fprintf(out, "\n%s%-16s %-11s %9s %9s %9s %11s %9s %14s%s\n", c.Bold, "drill", "software", "outage", "at most", "back", "two owners", "takeover", "requests lost", c.Off)
+	wide := 11
+	for _, d := range r.Drills {
+		wide = max(wide, len(label(d)))
+	}
+	fmt.Fprintf(out, "\n%s%-16s %-*s %9s %9s %9s %11s %9s %14s%s\n", c.Bold, "drill", wide, "software", "outage", "at most", "back", "two owners", "takeover", "requests lost", c.Off)
 	won := map[lab.Software]int{}
 	for _, p := range pairs(r) {
 		who, why := Better(r, p.drills)
@@ -156,7 +181,7 @@ func Table(out io.Writer, r *lab.Results, c Palette) {
 				name = p.name
 			}
 			if d.Skipped != "" {
-				fmt.Fprintf(out, "%-16s %-11s %s%s%s\n", name, d.Software, c.Dim, d.Skipped, c.Off)
+				fmt.Fprintf(out, "%-16s %-*s %s%s%s\n", name, wide, label(d), c.Dim, d.Skipped, c.Off)
 				continue
 			}
 			s := d.Summary()
@@ -167,7 +192,7 @@ func Table(out io.Writer, r *lab.Results, c Palette) {
 			case who == d.Software:
 				mark, off = c.Green, c.Off
 			}
-			fmt.Fprintf(out, "%-16s %s%-11s %9s %9s %9s %11s %9s %14s%s", name, mark, d.Software, outage(s.Median, false), outage(s.Max, s.Open), Short(s.Back),
+			fmt.Fprintf(out, "%-16s %s%-*s %9s %9s %9s %11s %9s %14s%s", name, mark, wide, label(d), outage(s.Median, false), outage(s.Max, s.Open), Short(s.Back),
 				duplicate(s), takeover(s), fmt.Sprintf("%d of %d", s.Lost, s.Lost+s.Answered), off)
 			if who == d.Software {
 				fmt.Fprintf(out, "  %sbetter: %s%s", c.Green, why, c.Off)
@@ -180,7 +205,9 @@ func Table(out io.Writer, r *lab.Results, c Palette) {
 	}
 	fmt.Fprintf(out, "\n%soutage: longest time without an echo answer, median and maximum of %d; back: the same when things were put right; probe every %s%s\n",
 		c.Dim, r.Repeat, Short(r.Period)+busy(r), c.Off)
-	if len(kinds) == 2 {
+	if text := mixed(r); text != "" {
+		fmt.Fprintf(out, "%s\n", text)
+	} else if len(kinds) == 2 {
 		fmt.Fprintf(out, "%s is better in %d drills, %s in %d; as good as each other in %d\n", kinds[0], won[kinds[0]], kinds[1], won[kinds[1]], won[""])
 	}
 }

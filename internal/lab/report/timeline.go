@@ -54,7 +54,7 @@ func drawTimeline(d lab.Drill, r *lab.Results, length time.Duration) (timeline, 
 	if len(d.Runs) > 1 {
 		caption = fmt.Sprintf("run %d: %s", number, caption)
 	}
-	return timeline{Software: string(d.Software), Caption: caption, Notes: notes(d), SVG: template.HTML(draw(one, r.Layout.Directors, length))}, true
+	return timeline{Software: label(d), Caption: caption, Notes: notes(d), SVG: template.HTML(draw(one, r.Layout.Directors, length))}, true
 }
 
 // lane is one director's line for one address.

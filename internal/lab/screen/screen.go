@@ -215,6 +215,9 @@ func (s *Screen) nodes(cells []cell) (lines []string) {
 		if len(parts) == 0 {
 			parts = []string{c.Red + "nothing runs" + c.Off}
 		}
+		if s.cluster.Mixed() {
+			parts = append([]string{fmt.Sprintf("%s%-10s%s", c.Dim, s.cluster.Software(i), c.Off)}, parts...)
+		}
 		lines = append(lines, fmt.Sprintf("  %s%s %s%-9s%s %-8s %s", mark, c.Off, c.Bold, n.Name, c.Off, word, strings.Join(parts, "  ")))
 	}
 	return lines

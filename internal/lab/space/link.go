@@ -52,8 +52,8 @@ type Cable struct {
 	Node   string // the node's namespace
 	Name   string // the end at the node
 	MAC    net.HardwareAddr
-	// Address may be missing.
-	Address netip.Prefix
+	// Addresses may be none.
+	Addresses []netip.Prefix
 }
 
 // Plug lays the cable and sets both ends up.
@@ -88,17 +88,31 @@ func Plug(c Cable) error {
 			if err != nil {
 				return fmt.Errorf("%s: %s: %w", c.Node, name, err)
 			}
-			if name == c.Name && c.Address.IsValid() {
-				if err := netlink.AddrAdd(l, addr(c.Address)); err != nil {
-					return fmt.Errorf("%s: %s: address %s: %w", c.Node, name, c.Address, err)
-				}
-			}
 			if err := netlink.LinkSetUp(l); err != nil {
 				return fmt.Errorf("%s: %s: %w", c.Node, name, err)
 			}
 		}
-		return nil
+		return address(c.Node, c.Name, c.Addresses)
 	})
+}
+
+// Address gives an interface its addresses, where it does not have them: IPv6
+// ones go when it is set down.
+func Address(space, name string, addresses []netip.Prefix) error {
+	return In(space, func() error { return address(space, name, addresses) })
+}
+
+func address(space, name string, addresses []netip.Prefix) error {
+	l, err := netlink.LinkByName(name)
+	if err != nil {
+		return fmt.Errorf("%s: %s: %w", space, name, err)
+	}
+	for _, a := range addresses {
+		if err := netlink.AddrAdd(l, addr(a)); err != nil && !errors.Is(err, unix.EEXIST) {
+			return fmt.Errorf("%s: %s: address %s: %w", space, name, a, err)
+		}
+	}
+	return nil
 }
 
 func addr(p netip.Prefix) *netlink.Addr {
@@ -109,11 +123,11 @@ func addr(p netip.Prefix) *netlink.Addr {
 	return a
 }
 
-// Settle lets a namespace keep hands off: no duplicate address detection and
+// Settle lets a namespace keep hands off: IPv6 is on, with no duplicate address detection and
 // no router advertisements, so that addresses are usable at once.
 func Settle(space string) error {
 	return In(space, func() error {
-		for _, key := range []string{"net/ipv6/conf/default/accept_dad", "net/ipv6/conf/all/accept_dad", "net/ipv6/conf/default/accept_ra"} {
+		for _, key := range []string{"net/ipv6/conf/all/disable_ipv6", "net/ipv6/conf/default/disable_ipv6", "net/ipv6/conf/default/accept_dad", "net/ipv6/conf/all/accept_dad", "net/ipv6/conf/default/accept_ra"} {
 			// /proc/sys/net shows the namespace of the thread; without IPv6 there is nothing to set.
 			err := os.WriteFile("/proc/sys/"+key, []byte("0"), 0)
 			if err != nil && !errors.Is(err, os.ErrNotExist) {

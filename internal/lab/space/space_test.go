@@ -42,7 +42,7 @@ func newPair(t *testing.T) *pair {
 		p.must(Make(p.name(n)))
 		p.must(Settle(p.name(n)))
 		p.must(Plug(Cable{Switch: p.name("switch"), Bridge: "br0", Port: n + ".0", Node: p.name(n), Name: "eth0",
-			MAC: net.HardwareAddr{2, 0, 0, 0, 0, byte(i)}, Address: netip.MustParsePrefix(fmt.Sprintf("10.9.9.%d/24", i+1))}))
+			MAC: net.HardwareAddr{2, 0, 0, 0, 0, byte(i)}, Addresses: []netip.Prefix{netip.MustParsePrefix(fmt.Sprintf("10.9.9.%d/24", i+1))}}))
 		p.must(In(p.name(n), func() (err error) {
 			c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(10, 9, 9, byte(i+1)), Port: 7})
 			if i == 0 {

@@ -36,7 +36,7 @@ type statement struct {
 func statements() []statement {
 	return []statement{
 		{"lab", "lab NAME", (*parser).lab},
-		{"network", "network NAME ADDRESS/LENGTH", (*parser).network},
+		{"network", "network NAME ADDRESS/LENGTH [ADDRESS/LENGTH]", (*parser).network},
 		{"client", "client ADDRESS...", (*parser).client},
 		{"director", "director NAME ADDRESS... [KEY=VALUE...]", (*parser).director},
 		{"origin", "origin NAME ADDRESS[:PORT] [nginx|embedded]", (*parser).origin},
@@ -166,19 +166,16 @@ func (p *parser) complete() error {
 		t.VIPs[i].Master = m.w.text
 	}
 	for _, v := range t.VIPs {
-		if n := p.networkOf(v.Address); n != p.networkOf(t.VIPs[0].Address) {
+		if n := t.NetworkOf(v.Address); n != t.NetworkOf(t.VIPs[0].Address) {
 			return missing(fmt.Sprintf("%s and %s lie in different networks; the lab watches those of one network", t.VIPs[0].Address, v.Address))
 		}
-		if !slices.ContainsFunc(t.Client, func(i Interface) bool { return i.Address.Masked().Contains(v.Address) }) {
+		if !slices.ContainsFunc(t.Client, func(i Interface) bool {
+			return slices.ContainsFunc(i.Addresses, func(a netip.Prefix) bool { return a.Masked().Contains(v.Address) })
+		}) {
 			return missing(fmt.Sprintf("the client is on no network with %s, so it cannot ask there; give it an address in that network", v.Address))
 		}
 	}
 	return nil
-}
-
-// networkOf is the index of the network that an address lies in.
-func (p *parser) networkOf(a netip.Addr) int {
-	return slices.IndexFunc(p.t.Networks, func(n Network) bool { return n.Prefix.Contains(a) })
 }
 
 func directors(t *Topology) string {
@@ -242,7 +239,7 @@ func (p *parser) address(w word, text string) (netip.Addr, int, error) {
 	if err != nil {
 		return a, 0, p.at(w, "%q is no address; the line reads: %s", text, p.form)
 	}
-	network := p.networkOf(a)
+	network := p.t.NetworkOf(a)
 	if network < 0 {
 		return a, 0, p.at(w, "%s lies in no network; declare one above (network NAME %s)", a, around(a))
 	}
@@ -263,17 +260,25 @@ func around(a netip.Addr) netip.Prefix {
 	return prefix
 }
 
-// leg adds an interface with an address.
+// leg adds an interface with an address, or to the interface in the address's
+// network one of the other family.
 func (p *parser) leg(list []Interface, w word, text string) ([]Interface, error) {
 	a, network, err := p.address(w, text)
 	if err != nil {
 		return nil, err
 	}
-	if slices.ContainsFunc(list, func(i Interface) bool { return i.Network == network }) {
-		return nil, p.at(w, "it has an address in network %s already, and gets one interface a network", p.t.Networks[network].Name)
+	n := p.t.Networks[network]
+	of := n.Prefixes[slices.IndexFunc(n.Prefixes, func(x netip.Prefix) bool { return x.Contains(a) })]
+	prefix := netip.PrefixFrom(a, of.Bits())
+	i := slices.IndexFunc(list, func(i Interface) bool { return i.Network == network })
+	if i < 0 {
+		return append(list, Interface{"eth" + strconv.Itoa(len(list)), network, []netip.Prefix{prefix}}), nil
 	}
-	prefix := netip.PrefixFrom(a, p.t.Networks[network].Prefix.Bits())
-	return append(list, Interface{"eth" + strconv.Itoa(len(list)), network, prefix}), nil
+	if slices.ContainsFunc(list[i].Addresses, func(x netip.Prefix) bool { return x.Addr().Is4() == a.Is4() }) {
+		return nil, p.at(w, "it has an address in network %s already, and gets one interface a network", n.Name)
+	}
+	list[i].Addresses = append(list[i].Addresses, prefix)
+	return list, nil
 }
 
 func (p *parser) lab(args []word) (err error) {
@@ -288,36 +293,57 @@ func (p *parser) lab(args []word) (err error) {
 }
 
 func (p *parser) network(args []word) error {
-	if err := p.exactly(args, 2, 2); err != nil {
+	if err := p.exactly(args, 2, 3); err != nil {
 		return err
 	}
 	name, err := p.name(args[0])
 	if err != nil {
 		return err
 	}
-	prefix, err := netip.ParsePrefix(args[1].text)
-	if err != nil {
-		return p.at(args[1], "%q is no network; write it like 10.77.0.0/24", args[1].text)
+	if slices.ContainsFunc(p.t.Networks, func(n Network) bool { return n.Name == name }) {
+		return p.at(args[0], "there is a network %s already", name)
 	}
-	if prefix != prefix.Masked() {
-		return p.at(args[1], "%s is an address in the network %s; write the network", prefix, prefix.Masked())
-	}
-	if prefix.Addr().BitLen()-prefix.Bits() < 3 {
-		return p.at(args[1], "%s has no room for a cluster", prefix)
-	}
-	for _, n := range p.t.Networks {
-		if n.Name == name {
-			return p.at(args[0], "there is a network %s already", name)
+	n := Network{Name: name}
+	for _, w := range args[1:] {
+		prefix, err := p.prefix(w)
+		if err != nil {
+			return err
 		}
-		if n.Prefix.Overlaps(prefix) {
-			return p.at(args[1], "%s overlaps network %s (%s)", prefix, n.Name, n.Prefix)
+		if len(n.Prefixes) > 0 && n.Prefixes[0].Addr().Is4() == prefix.Addr().Is4() {
+			return p.at(w, "a network has one range of IPv4 addresses and one of IPv6; make %s another network", prefix)
 		}
+		n.Prefixes = append(n.Prefixes, prefix)
 	}
 	if len(p.t.Networks) == maxNetworks {
 		return p.at(args[0], "a lab has at most %d networks", maxNetworks)
 	}
-	p.t.Networks = append(p.t.Networks, Network{name, prefix})
+	p.t.Networks = append(p.t.Networks, n)
 	return nil
+}
+
+// prefix reads a range of addresses that no network has.
+func (p *parser) prefix(w word) (netip.Prefix, error) {
+	prefix, err := netip.ParsePrefix(w.text)
+	if err != nil {
+		return prefix, p.at(w, "%q is no network; write it like 10.77.0.0/24 or fd77::/64", w.text)
+	}
+	if prefix != prefix.Masked() {
+		return prefix, p.at(w, "%s is an address in the network %s; write the network", prefix, prefix.Masked())
+	}
+	if prefix.Addr().BitLen()-prefix.Bits() < 3 {
+		return prefix, p.at(w, "%s has no room for a cluster", prefix)
+	}
+	if prefix.Addr().IsLinkLocalUnicast() && prefix.Addr().Is6() {
+		return prefix, p.at(w, "every interface has an address in %s by itself; write a network such as fd77::/64", prefix)
+	}
+	for _, n := range p.t.Networks {
+		for _, other := range n.Prefixes {
+			if other.Overlaps(prefix) {
+				return prefix, p.at(w, "%s overlaps network %s (%s)", prefix, n.Name, other)
+			}
+		}
+	}
+	return prefix, nil
 }
 
 func (p *parser) client(args []word) (err error) {
@@ -343,13 +369,17 @@ func (p *parser) director(args []word) error {
 			if key == "" || value == "" {
 				return p.at(w, "%q: write KEY=VALUE", w.text)
 			}
-			if _, ok := n.Vars[key]; ok {
+			if _, ok := n.Vars[key]; ok || key == softwareKey && n.Software != "" {
 				return p.at(w, "%s is set twice", key)
 			}
-			n.Vars[key] = value
+			if key != softwareKey {
+				n.Vars[key] = value
+			} else if n.Software = value; !slices.Contains(Kinds, value) {
+				return p.at(w, "directors cannot run %q; they run one of %s", value, strings.Join(Kinds, ", "))
+			}
 			continue
 		}
-		if len(n.Vars) > 0 {
+		if len(n.Vars) > 0 || n.Software != "" {
 			return p.at(w, "%q: addresses stand before the KEY=VALUE words", w.text)
 		}
 		if n.Interfaces, err = p.leg(n.Interfaces, w, w.text); err != nil {
@@ -367,6 +397,9 @@ func (p *parser) director(args []word) error {
 	p.t.Directors = append(p.t.Directors, n)
 	return nil
 }
+
+// softwareKey is the word of a director's line that is not for its templates.
+const softwareKey = "software"
 
 // keys lists the words that a node sets for the templates.
 func keys(n Node) string { return strings.Join(slices.Sorted(maps.Keys(n.Vars)), " ") }
@@ -420,9 +453,6 @@ func (p *parser) vip(args []word) error {
 	a, _, err := p.address(args[0], text)
 	if err != nil {
 		return err
-	}
-	if !a.Is4() {
-		return p.at(args[0], "the lab watches IPv4 addresses only; give an instance with %s an IPv4 address to watch", a)
 	}
 	if len(p.t.VIPs) == maxVIPs {
 		return p.at(args[0], "a lab watches at most %d addresses", maxVIPs)

@@ -13,6 +13,7 @@ type View struct {
 	Name      string            // of this node
 	Index     int               // of this node among the directors, from 0
 	Addr      netip.Addr        // its first address
+	Addr6     netip.Addr        // its first IPv6 address
 	Interface string            // the interface of that
 	Legs      []Interface       // all of its interfaces
 	Var       map[string]string // its KEY=VALUE words
@@ -28,7 +29,7 @@ type View struct {
 // View makes what the templates of the director with that index see.
 func (t *Topology) View(index int, dir, software string, changed bool) View {
 	n := t.Directors[index]
-	v := View{Lab: t.Name, Name: n.Name, Index: index, Addr: n.Address(), Interface: n.Interfaces[0].Name, Legs: n.Interfaces, Var: n.Vars,
+	v := View{Lab: t.Name, Name: n.Name, Index: index, Addr: n.Address(), Addr6: n.Address6(), Interface: n.Interfaces[0].Name, Legs: n.Interfaces, Var: n.Vars,
 		Directors: t.Directors, Origins: t.Origins, VIPs: t.VIPs, Dir: dir, Software: software, Changed: changed}
 	for i, other := range t.Directors {
 		if i != index {

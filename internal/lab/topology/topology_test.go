@@ -34,7 +34,7 @@ func TestParse(t *testing.T) {
 	}
 	amber, ok := got.Director("amber")
 	if !ok || amber.Address() != netip.MustParseAddr("10.77.0.11") || amber.Vars["priority"] != "150" || len(amber.Interfaces) != 2 ||
-		amber.Interfaces[1] != (Interface{"eth1", 1, netip.MustParsePrefix("10.78.0.11/24")}) {
+		amber.Interfaces[1].Name != "eth1" || amber.Interfaces[1].Network != 1 || amber.Interfaces[1].Address() != netip.MustParsePrefix("10.78.0.11/24") {
 		t.Errorf("amber: %+v", amber)
 	}
 	if o := got.Origins; o[0].Port != 8080 || o[0].Server != Embedded || o[1].Port != 80 || o[1].Server != Auto {
@@ -46,6 +46,34 @@ func TestParse(t *testing.T) {
 	}
 	if got.Haproxy != "haproxy.cfg" || got.Keepalived != "keepalived.conf" || len(got.Files) != 1 || got.Files[0] != (File{"check.sh", 0o755}) {
 		t.Errorf("files: %+v", got)
+	}
+}
+
+// A network of both families gives one interface with two addresses.
+func TestBothFamilies(t *testing.T) {
+	text := strings.NewReplacer("10.77.0.0/24", "10.77.0.0/24 fd77::/64", "client 10.77.0.100", "client 10.77.0.100 fd77::100",
+		"10.77.0.11 10.78.0.11", "10.77.0.11 fd77::11 10.78.0.11 software=keepalived", "10.77.0.12 10.78.0.12", "fd77::12 10.78.0.12 10.77.0.12",
+		"vip 10.77.0.20", "vip fd77::20 birch\nvip [fd77::21]:8080").Replace(whole)
+	got, err := Parse("lab.conf", text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	amber, birch := got.Directors[0], got.Directors[1]
+	if len(amber.Interfaces) != 2 || len(amber.Interfaces[0].Addresses) != 2 || amber.Address6() != netip.MustParseAddr("fd77::11") || amber.Software != "keepalived" || amber.Vars["software"] != "" {
+		t.Errorf("amber: %+v", amber)
+	}
+	if a := birch.Interfaces[0].Addresses; len(a) != 2 || a[0] != netip.MustParsePrefix("fd77::12/64") || a[1] != netip.MustParsePrefix("10.77.0.12/24") || birch.Software != "" {
+		t.Errorf("birch: %+v", birch)
+	}
+	if v := got.VIPs; len(v) != 3 || v[1] != (VIP{netip.MustParseAddr("fd77::20"), 80, "birch"}) || v[2] != (VIP{netip.MustParseAddr("fd77::21"), 8080, ""}) || !v[1].Is6() || v[0].Is6() {
+		t.Errorf("vips: %+v", v)
+	}
+	if got.Networks[0].String() != "front 10.77.0.0/24 fd77::/64" {
+		t.Error(got.Networks[0])
+	}
+	if text, err := got.View(1, "", "evenkeel", false).Render("f", "{{.Addr}} {{.Addr6}}{{range .VIPs}} {{.Is6}}{{end}}{{range .Legs}} {{.Address}}{{end}}"); err != nil ||
+		text != "fd77::12 fd77::12 false true true fd77::12/64 10.78.0.12/24" {
+		t.Errorf("%q, %v", text, err)
 	}
 }
 
@@ -61,6 +89,11 @@ func TestMessages(t *testing.T) {
 		{"network front 10.77.0.0/24", "network front 10.77.0.1/24", "lab.conf:5:15: 10.77.0.1/24 is an address in the network 10.77.0.0/24; write the network"},
 		{"network front 10.77.0.0/24", "network front 10.77.0.0/31", "has no room for a cluster"},
 		{"network front 10.77.0.0/24", "network front ten", `"ten" is no network; write it like 10.77.0.0/24`},
+		{"network front 10.77.0.0/24", "network front 10.77.0.0/24 10.79.0.0/24", "lab.conf:5:28: a network has one range of IPv4 addresses and one of IPv6; make 10.79.0.0/24 another network"},
+		{"network front 10.77.0.0/24", "network front 10.77.0.0/24 fe80::/64", "every interface has an address in fe80::/64 by itself"},
+		{"priority=100 state=BACKUP", "priority=100 state=BACKUP software=haproxy", `directors cannot run "haproxy"; they run one of evenkeel, keepalived`},
+		{"priority=100 state=BACKUP", "priority=100 state=BACKUP software=evenkeel software=evenkeel", "software is set twice"},
+		{"vip 10.77.0.20", "vip fd77::20", "fd77::20 lies in no network; declare one above (network NAME fd77::/64)"},
 		{"network front 10.77.0.0/24", "network back 10.77.0.0/24", "there is a network back already"},
 		{"network back  10.78.0.0/24", "network back 10.77.0.0/16", "overlaps network front (10.77.0.0/24)"},
 		{"client 10.77.0.100", "client 10.99.0.100", "lab.conf:7:8: 10.99.0.100 lies in no network; declare one above (network NAME 10.99.0.0/24)"},
@@ -96,7 +129,7 @@ func TestMessages(t *testing.T) {
 	for text, want := range map[string]string{
 		"":     "lab.conf:1:1: the lab has no name",
 		"\x00": "this is no text",
-		"lab x\nnetwork n fd77::/64\nclient fd77::1\ndirector d fd77::2\nvip fd77::3": "the lab watches IPv4 addresses only",
+		"lab x\nnetwork n fd77::/64 10.7.0.0/24\nclient 10.7.0.1\ndirector d fd77::2\nvip fd77::3\nkeepalived k": "the client is on no network with fd77::3",
 	} {
 		if _, err := Parse("lab.conf", text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %v, want %s", text, err, want)
@@ -143,8 +176,10 @@ func FuzzParse(f *testing.F) {
 		}
 		for _, n := range append(top.Directors, top.Origins...) {
 			for _, leg := range n.Interfaces {
-				if !top.Networks[leg.Network].Prefix.Contains(leg.Address.Addr()) {
-					t.Fatalf("%s is not in its network", leg.Address)
+				for _, a := range leg.Addresses {
+					if !top.Networks[leg.Network].Contains(a.Addr()) {
+						t.Fatalf("%s is not in its network", a)
+					}
 				}
 			}
 		}
