@@ -72,6 +72,7 @@ func (p *plane) applyAddresses() bool {
 		i.late = i.late[:0]
 	}
 	p.scheduleRenewal()
+	p.tellHolders()
 	return true
 }
 

@@ -20,6 +20,10 @@ type Beside struct {
 	// Addresses are all of this host, told whenever they have changed. The map
 	// is not changed any more.
 	Addresses func(all map[netip.Addr]bool)
+	// Holders are the instances that have, or are just getting, their addresses
+	// on this host, told whenever they are others. The map is not changed any
+	// more.
+	Holders func(instances map[string]bool)
 	// Ended is called once, when everything has been handed over and before the
 	// last events are delivered. It may block.
 	Ended func()
@@ -92,5 +96,23 @@ func (p *plane) tellAddresses(snapshot *netconf.Snapshot) {
 	if p.told == nil || !maps.Equal(all, p.told) {
 		p.told = all
 		p.about.addresses(all)
+	}
+}
+
+// tellHolders tells which instances have their addresses here, when they are
+// others.
+func (p *plane) tellHolders() {
+	if p.about.holders == nil {
+		return
+	}
+	all := map[string]bool{}
+	p.each(func(i *instance) {
+		if i.holds {
+			all[i.name()] = true
+		}
+	})
+	if p.holders == nil || !maps.Equal(all, p.holders) {
+		p.holders = all
+		p.about.holders(all)
 	}
 }

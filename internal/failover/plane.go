@@ -118,6 +118,7 @@ type plane struct {
 	stopping  func()              // called when the last instance has left
 	linksBad  bool                // links have changed in this round
 	told      map[netip.Addr]bool // addresses of the host, as about.addresses knows them
+	holders   map[string]bool     // instances, as about.holders knows them
 	willBad   bool                // will and state are not what they should be
 	stateBad  bool
 	sequence  uint32 // adverts with AH since the will was written
@@ -137,6 +138,7 @@ type about struct {
 	rounds     func() uint64
 	traffic    func() transport.Stats
 	addresses  func(map[netip.Addr]bool) // is told all of the host's; nil: nobody is
+	holders    func(map[string]bool)     // is told who has its addresses here; nil: nobody is
 	frozen     bool                      // the keeper is
 }
 

@@ -163,7 +163,7 @@ func (s *Service) open() (err error) {
 	fd, read := s.host.Watch()
 	w.changes = func() []netconf.Change { return s.readLinks(read) }
 	s.plane = newPlane(w, about{version: s.options.Version, dumps: s.options.DumpDir, scheduling: s.loop.Priority, rounds: s.loop.Rounds,
-		traffic: func() transport.Stats { return s.packets.Stats }, addresses: s.options.Beside.Addresses})
+		traffic: func() transport.Stats { return s.packets.Stats }, addresses: s.options.Beside.Addresses, holders: s.options.Beside.Holders})
 	if err := s.loop.Watch(fd, func() { s.plane.changed(s.readLinks(read)) }); err != nil {
 		return err
 	}

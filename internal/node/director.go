@@ -18,6 +18,7 @@ import (
 	"evenkeel/internal/failover"
 	"evenkeel/internal/l4"
 	"evenkeel/internal/l4/director"
+	"evenkeel/internal/l4/flowsync"
 	"evenkeel/internal/l4/ipvs"
 	"evenkeel/internal/l4/xdp"
 	"evenkeel/internal/model"
@@ -44,7 +45,10 @@ func (w *forwarding) open(o FailoverOptions, f *failover.Service) {
 	pin := filepath.Join(w.dir, "bpf")
 	w.svc = director.New(director.Options{
 		Backends: backends(pin, slog.New(&planeLog{post: f.Post})), StateFile: filepath.Join(w.dir, "state.json"), KeepServices: o.KeepServices,
-		Post: f.Post, BFD: f.BFD, File: f.File})
+		Post: f.Post, BFD: f.BFD, File: f.File,
+		Sync: func(s flowsync.Settings, t flowsync.Table, notice func(bool, string)) director.Teller {
+			return flowsync.Open(s, t, notice)
+		}})
 }
 
 // namespaceID tells network namespaces apart as long as the host runs: by the
@@ -72,6 +76,7 @@ func (w *forwarding) beside() failover.Beside {
 		Addresses: func(all map[netip.Addr]bool) {
 			w.svc.Held(func(p netip.Prefix) bool { return holds(all, p) })
 		},
+		Holders: func(instances map[string]bool) { w.svc.Masters(instances) },
 		Ended: func() {
 			if w.retire.Load() {
 				w.svc.Retire()

@@ -155,3 +155,16 @@ func (l *leaving) is(k l4.Key, server l4.ServerKey) (leaves, removed bool) {
 	i := find(l.has[k], server)
 	return i >= 0 && l.has[k][i].aside, find(l.removed[k], server) >= 0
 }
+
+// places are those of all who leave.
+func (l *leaving) places() map[place]bool {
+	all := map[place]bool{}
+	for k, list := range l.has {
+		for i := range list {
+			if list[i].aside {
+				all[place{k, list[i].Key()}] = true
+			}
+		}
+	}
+	return all
+}

@@ -46,6 +46,7 @@ func (s *Service) loop(ctx context.Context) {
 		s.mu.Lock()
 		err := s.set()
 		s.report(err)
+		s.pairUp()
 		s.save()
 		s.mu.Unlock()
 		s.post(events)
@@ -122,6 +123,9 @@ func (s *Service) wants() []service {
 func (s *Service) someoneLeft() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.pair.trouble != "" {
+		s.pairUp() // the kernel's: it may do it now
+	}
 	if s.plane == nil || !s.leaving.waiting() {
 		return false
 	}
@@ -179,6 +183,10 @@ func (s *Service) report(err error) {
 		return
 	}
 	s.opt.Post(alert.Event{Kind: "forwarding", Severity: alert.Notice, Plane: "l4", Text: "packets are forwarded as wanted again"})
+}
+
+func (s *Service) notice(kind, text string) {
+	s.opt.Post(alert.Event{Kind: kind, Severity: alert.Notice, Plane: "l4", Text: text})
 }
 
 func (s *Service) warn(kind, text string) {

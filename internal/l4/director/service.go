@@ -12,6 +12,7 @@ import (
 	"evenkeel/internal/health/checks"
 	"evenkeel/internal/health/real"
 	"evenkeel/internal/l4"
+	"evenkeel/internal/l4/flowsync"
 	"evenkeel/internal/model"
 )
 
@@ -27,6 +28,9 @@ type Options struct {
 	File func(name string) (value int64, known bool)
 	// StateFile keeps what the next process resumes from; "": nothing does.
 	StateFile string
+	// Sync begins to tell other directors of connections (lvs_sync_daemon); nil:
+	// nobody does.
+	Sync func(s flowsync.Settings, t flowsync.Table, notice func(trouble bool, text string)) Teller
 	// KeepServices leaves services where they are on a stop (keepalived -I).
 	KeepServices bool
 }
@@ -54,6 +58,7 @@ type Service struct {
 	unsaved bool         // plan or manual are not in the file
 	down    []downServer // those in the file
 	leaving leaving
+	pair    pairing
 
 	queue queue
 }
@@ -71,8 +76,9 @@ type queue struct {
 	events  []real.Event
 	changed []checks.Watched
 	held    func(netip.Prefix) bool
-	moved   bool          // held is new
-	kick    chan struct{} // one token: there is something
+	masters map[string]bool // nil: as they were
+	moved   bool            // held is new
+	kick    chan struct{}   // one token: there is something
 }
 
 // New makes a service that forwards nothing yet.
@@ -140,9 +146,6 @@ func (s *Service) fit(next *prepared) (d model.Diagnostics) {
 		for _, text := range next.choice.Advice(next.plan.methods()) {
 			d.Warnf(f.Pos, "%s", text)
 		}
-	}
-	if f.LVS.SyncInterface != "" {
-		d.Warnf(f.Pos, "lvs_sync_daemon is not carried out yet: connections are not told to the backup director; 'lvs_sched mh' needs no telling")
 	}
 	return append(d, next.plan.validate(features, others(s.opt.Backends, features.Name))...)
 }
@@ -218,6 +221,7 @@ func (s *Service) Start() error {
 	if err := s.set(); err != nil {
 		return s.abandon(err)
 	}
+	s.pairUp()
 	s.running = true
 	var ctx context.Context
 	ctx, s.cancel = context.WithCancel(context.Background())
@@ -231,6 +235,7 @@ func (s *Service) abandon(err error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), lastWords)
 	defer cancel()
 	_ = s.runner.Close(ctx)
+	s.alone(true)
 	if s.plane != nil {
 		_ = s.plane.Close()
 		s.plane = nil
@@ -320,6 +325,7 @@ func (s *Service) Apply() {
 		err = s.set()
 	}
 	s.report(err)
+	s.pairUp()
 	s.mu.Unlock()
 	s.wake() // for the events, and for another try
 }
@@ -367,6 +373,7 @@ func (s *Service) Stop() {
 
 // end takes the services of the configuration away, and closes the plane.
 func (s *Service) end(left manual) {
+	s.alone(false)
 	err := s.plane.Set(s.plan.config(left.apply(nil)))
 	err = errors.Join(err, s.plane.Close())
 	if len(left.Services) == 0 && s.used.Remove != nil {
@@ -395,6 +402,7 @@ func (s *Service) Retire() {
 
 // leave closes the plane, which goes on by itself.
 func (s *Service) leave() {
+	s.alone(true)
 	if s.plane != nil {
 		if err := s.plane.Close(); err != nil {
 			s.warn("plane", err.Error())

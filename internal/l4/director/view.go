@@ -21,6 +21,7 @@ type View struct {
 	Rate    Traffic           `json:"rate"` // per second
 	Flows   int               `json:"flows"`
 	Drops   map[string]uint64 `json:"drops,omitempty"`
+	Pair    *PairView         `json:"pair,omitempty"` // lvs_sync_daemon
 }
 
 // Traffic is counters, or their rates.
@@ -117,6 +118,7 @@ func (s *Service) View() *View {
 	for i := range list {
 		checked[list[i].Name] = &list[i]
 	}
+	v.Pair = s.viewPair()
 	for _, x := range s.plan.virtuals {
 		v.Virtual = append(v.Virtual, s.viewVirtual(x, checked[x.name], services))
 	}
@@ -262,6 +264,9 @@ func (v *View) Text() string {
 		if line != "" {
 			fmt.Fprintf(&b, "  ! %s\n", line)
 		}
+	}
+	if v.Pair != nil {
+		v.Pair.text(&b)
 	}
 	for i := range v.Virtual {
 		v.Virtual[i].text(&b)

@@ -39,19 +39,38 @@ func wide4(k *directorKey4, f *directorFlow4) entry {
 	}
 }
 
+// room is what batches are read into. A walk of an empty table, many times a
+// second, shall leave no garbage.
+type room struct {
+	k4 [batch]directorKey4
+	f4 [batch]directorFlow4
+	k6 [batch]directorKey6
+	f6 [batch]directorFlow6
+}
+
 // walk reads all flows. It stops when yield returns false.
-func (p *Plane) walk(yield func(*entry) bool) error {
-	k4, f4 := make([]directorKey4, batch), make([]directorFlow4, batch)
-	going, err := walkMap(p.maps.Flows4, k4, f4, func(i int) bool {
-		e := wide4(&k4[i], &f4[i])
-		return yield(&e)
-	})
-	if err != nil || !going {
-		return err
+func (p *Plane) walk(yield func(*entry) bool) error { return p.walkFamilies(true, true, yield) }
+
+func (p *Plane) walkFamilies(v4, v6 bool, yield func(*entry) bool) error {
+	r, ok := p.rooms.Get().(*room)
+	if !ok {
+		r = new(room)
 	}
-	k6, f6 := make([]directorKey6, batch), make([]directorFlow6, batch)
-	_, err = walkMap(p.maps.Flows6, k6, f6, func(i int) bool {
-		return yield(&entry{key: k6[i], flow: f6[i], v6: true})
+	defer p.rooms.Put(r)
+	if v4 {
+		going, err := walkMap(p.maps.Flows4, r.k4[:], r.f4[:], func(i int) bool {
+			e := wide4(&r.k4[i], &r.f4[i])
+			return yield(&e)
+		})
+		if err != nil || !going {
+			return err
+		}
+	}
+	if !v6 {
+		return nil
+	}
+	_, err := walkMap(p.maps.Flows6, r.k6[:], r.f6[:], func(i int) bool {
+		return yield(&entry{key: r.k6[i], flow: r.f6[i], v6: true})
 	})
 	return err
 }
@@ -146,8 +165,14 @@ func (p *Plane) Changed(since uint32, all bool, yield func(l4.Sync) bool) (uint3
 	p.mu.Lock()
 	servers := p.byPlace()
 	p.mu.Unlock()
+	// A table is walked through in a millisecond or more even when it is empty.
+	var v4, v6 bool
+	for _, r := range servers {
+		six := r.service.key.AddressFamily() == l4.IPv6
+		v4, v6 = v4 || !six, v6 || six
+	}
 	clock := now()
-	err := p.walk(func(e *entry) bool {
+	err := p.walkFamilies(v4, v6, func(e *entry) bool {
 		f := &e.flow
 		r := servers[f.Dest]
 		if f.Flags&flowReverse != 0 || f.State == stateDead || r.server == nil {
@@ -197,6 +222,10 @@ func (p *Plane) Insert(list ...l4.Sync) (int, error) {
 			continue
 		}
 		c := insertOrder(&list[i], s.servers[list[i].Server])
+		if p.knowsBetter(c) {
+			taken++
+			continue
+		}
 		if err := order(p.ctl, c); err != nil {
 			if errs = append(errs, err); len(errs) > 10 {
 				break
@@ -229,6 +258,29 @@ func (p *Plane) Forget(k l4.Key, server l4.ServerKey) error {
 		err = errors.Join(err, order(p.ctl, c))
 	}
 	return err
+}
+
+// knowsBetter says whether this director has seen packets of a flow that the
+// other one has not: what that one tells is the past.
+func (p *Plane) knowsBetter(c *directorCommand) bool {
+	if c.Kind != 0 {
+		return false
+	}
+	var e entry
+	if c.Family == uint8(l4.IPv4) {
+		k := directorKey4{Saddr: c.Saddr[0], Daddr: c.Daddr[0], Sport: c.Sport, Dport: c.Dport, Protocol: c.Protocol}
+		var f directorFlow4
+		if p.maps.Flows4.Lookup(&k, &f) != nil {
+			return false
+		}
+		e = wide4(&k, &f)
+	} else {
+		e.key = directorKey6{Saddr: c.Saddr, Daddr: c.Daddr, Sport: c.Sport, Dport: c.Dport, Protocol: c.Protocol}
+		if p.maps.Flows6.Lookup(&e.key, &e.flow) != nil {
+			return false
+		}
+	}
+	return e.flow.State != stateDead && int32(e.flow.Last-(now()-c.Idle)) > 0
 }
 
 // insertOrder is the order that makes a flow.
@@ -268,6 +320,10 @@ func insertOrder(f *l4.Sync, r *server) *directorCommand {
 	}
 	return c
 }
+
+// Remembered is how many connections and templates there are, without counting
+// anything else.
+func (p *Plane) Remembered() (int, error) { return p.remembered() }
 
 // remembered is how many connections and templates there are.
 func (p *Plane) remembered() (int, error) {

@@ -43,3 +43,34 @@ func TestForget(t *testing.T) {
 		t.Errorf("the client's next connection went to the server that leaves: %v", n)
 	}
 }
+
+// TestInsertOld: what another director knows of a connection that has gone on
+// here is the past.
+func TestInsertOld(t *testing.T) {
+	b := newBench(t, Options{MaxFlows: 64})
+	b.set(l4.Config{Services: []l4.Service{farm("rr", 1)}})
+	b.connect(1)
+	b.send(1, flagACK)
+	var told l4.Sync
+	first := func(s l4.Sync) bool { told = s; return false }
+	if _, err := b.Changed(0, true, first); err != nil || told.State != 1 {
+		t.Fatalf("%+v, %v", told, err)
+	}
+	old := told
+	old.Idle += time.Minute
+	old.State = 4
+	if n, err := b.Insert(old); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	if _, err := b.Changed(0, true, first); err != nil || told.State != 1 {
+		t.Errorf("state %d after what another director knew a minute ago, %v", told.State, err)
+	}
+	time.Sleep(2 << tickShift)
+	old.Idle = 0
+	if n, err := b.Insert(old); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	if _, err := b.Changed(0, true, first); err != nil || told.State != 4 {
+		t.Errorf("state %d after what another director knows now, %v", told.State, err)
+	}
+}

@@ -84,6 +84,7 @@ type Plane struct {
 	hops  *hops
 	stop  chan struct{}
 	ended sync.WaitGroup
+	rooms sync.Pool // of *room
 
 	mu       sync.Mutex
 	attached []*attachment

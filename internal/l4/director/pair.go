@@ -1,0 +1,315 @@
+package director
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+
+	"evenkeel/internal/l4"
+	"evenkeel/internal/l4/flowsync"
+	"evenkeel/internal/model"
+)
+
+// Teller tells other directors of connections, and takes theirs: a
+// flowsync.Daemon.
+type Teller interface {
+	Active(bool)
+	Status() flowsync.Status
+	Close()
+}
+
+// kernelTeller is a plane whose kernel tells by itself.
+type kernelTeller interface {
+	Daemons() ([]l4.SyncDaemon, error)
+	StartDaemon(l4.SyncDaemon) error
+	StopDaemon(backup bool) error
+}
+
+// flowCounter is a plane that knows how many connections it remembers.
+type flowCounter interface{ Remembered() (int, error) }
+
+// pairing is what lvs_sync_daemon asks for. It is guarded by the service's mu,
+// but for what the teller looks at.
+type pairing struct {
+	settings flowsync.Settings
+	teller   Teller // nil: nobody tells
+	kernel   bool   // the kernel's daemons are ours
+	active   bool
+	trouble  string
+	masters  map[string]bool // instances that have their addresses here
+	about    atomic.Pointer[aboutFlows]
+}
+
+// aboutFlows is what decides about single connections. It is not changed.
+type aboutFlows struct {
+	owner   map[netip.Addr]string // which instance has an address
+	masters map[string]bool
+	leaving map[place]bool
+}
+
+// tell says whether a connection is this director's: its address is here, or
+// is one that no instance moves.
+func (a *aboutFlows) tell(s *l4.Sync) bool {
+	name, moves := a.owner[s.Service.Addr]
+	return !moves || a.masters[name]
+}
+
+// take leaves out who is remembered for a server that leaves: the next
+// connection of such a client goes to another one.
+func (a *aboutFlows) take(list []l4.Sync) (kept []l4.Sync) {
+	if len(a.leaving) == 0 {
+		return list
+	}
+	for i := range list {
+		if !list[i].Template || !a.leaving[place{list[i].Service, list[i].Server}] {
+			kept = append(kept, list[i])
+		}
+	}
+	return kept
+}
+
+// owners is which instance moves which address.
+func owners(f *model.Failover) map[netip.Addr]string {
+	all := map[netip.Addr]string{}
+	for _, i := range f.Instances {
+		for _, list := range [][]*model.IPAddress{i.Addresses, i.AddressesExcluded} {
+			for _, a := range list {
+				all[a.Prefix.Addr()] = i.Name
+			}
+		}
+	}
+	return all
+}
+
+// syncSettings are the configuration's.
+func syncSettings(l *model.LVSGlobal) flowsync.Settings {
+	return flowsync.Settings{Interface: l.SyncInterface, ID: uint8(max(l.SyncID, 0)), MaxLen: l.SyncMaxLen, Group: l.SyncGroup, Port: uint16(l.SyncPort), TTL: uint8(l.SyncTTL)}
+}
+
+// Masters says which instances have their addresses on this host now: their
+// connections are told to other directors. It does not wait, and takes the map.
+func (s *Service) Masters(names map[string]bool) {
+	s.queue.mu.Lock()
+	s.queue.masters = names
+	s.queue.mu.Unlock()
+	s.wake()
+}
+
+// pairUp makes the telling as it is wanted.
+func (s *Service) pairUp() {
+	s.queue.mu.Lock()
+	if s.queue.masters != nil {
+		s.pair.masters, s.queue.masters = s.queue.masters, nil
+	}
+	s.queue.mu.Unlock()
+	l := &s.plan.model.LVS
+	s.pair.active = l.SyncInstance == "" || s.pair.masters[l.SyncInstance]
+	syncer, ours := s.plane.(l4.Syncer)
+	kernel, theirs := s.plane.(kernelTeller)
+	switch {
+	case l.SyncInterface == "" || s.plane == nil:
+		s.alone(false)
+	case ours && s.opt.Sync != nil:
+		s.pair.about.Store(&aboutFlows{owner: owners(s.plan.model), masters: maps.Clone(s.pair.masters), leaving: s.leaving.places()})
+		if want := syncSettings(l); s.pair.teller == nil || want != s.pair.settings {
+			s.alone(false)
+			s.pair.settings = want
+			s.pair.teller = s.opt.Sync(want, s.table(syncer), s.pairNotice)
+		}
+		s.pair.teller.Active(s.pair.active)
+	case theirs:
+		s.pair.settings, s.pair.kernel = syncSettings(l), true
+		s.pairTrouble(pairKernel(kernel, s.pair.settings, s.pair.active, l.SyncInstance == "" || !s.pair.active))
+	}
+}
+
+// table is the plane for the teller.
+func (s *Service) table(p l4.Syncer) flowsync.Table {
+	return flowsync.Table{
+		Changed: p.Changed,
+		Tell:    func(x *l4.Sync) bool { return s.pair.about.Load().tell(x) },
+		Insert:  func(list []l4.Sync) (int, error) { return p.Insert(s.pair.about.Load().take(list)...) },
+		Flows: func() int {
+			c, ok := p.(flowCounter)
+			if !ok {
+				return 0
+			}
+			n, _ := c.Remembered()
+			return n
+		},
+	}
+}
+
+// alone ends the telling. keep leaves the kernel's to the next process.
+func (s *Service) alone(keep bool) {
+	if s.pair.teller != nil {
+		s.pair.teller.Close()
+		s.pair.teller = nil
+	}
+	if k, ok := s.plane.(kernelTeller); ok && s.pair.kernel && !keep {
+		if err := pairKernel(k, s.pair.settings, false, false); err != nil {
+			s.warn("sync", err.Error())
+		}
+	}
+	s.pair.kernel, s.pair.trouble = false, ""
+}
+
+// pairKernel makes the kernel's daemons the ones that are wanted.
+func pairKernel(k kernelTeller, want flowsync.Settings, master, backup bool) error {
+	running, err := k.Daemons()
+	if err != nil {
+		return fmt.Errorf("the kernel's synchronisation daemons: %w", err)
+	}
+	for _, wanted := range []struct{ backup, on bool }{{false, master}, {true, backup}} {
+		d := l4.SyncDaemon{Backup: wanted.backup, Interface: want.Interface, ID: want.ID, MaxLen: want.MaxLen, Group: want.Group, Port: want.Port, TTL: want.TTL}
+		on := false
+		for _, r := range running {
+			if r.Backup != d.Backup {
+				continue
+			}
+			if wanted.on && like(r, d) {
+				on = true
+				continue
+			}
+			if err := k.StopDaemon(d.Backup); err != nil {
+				return err
+			}
+		}
+		if wanted.on && !on {
+			if err := k.StartDaemon(d); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// like says whether a daemon is as wanted, as far as the kernel was told.
+func like(is, want l4.SyncDaemon) bool {
+	return is.Interface == want.Interface && is.ID == want.ID && (want.MaxLen == 0 || is.MaxLen == want.MaxLen) && (!want.Group.IsValid() || is.Group == want.Group) &&
+		(want.Port == 0 || is.Port == want.Port) && (want.TTL == 0 || is.TTL == want.TTL)
+}
+
+// pairTrouble tells when the kernel does not do as it is told, and when it does
+// again.
+func (s *Service) pairTrouble(err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if text == s.pair.trouble {
+		return
+	}
+	s.pair.trouble = text
+	if err != nil {
+		s.pairNotice(true, "connections are not told to other directors, it is tried again: "+text)
+	} else {
+		s.pairNotice(false, "connections are told to other directors again")
+	}
+}
+
+func (s *Service) pairNotice(trouble bool, text string) {
+	if trouble {
+		s.warn("sync", text)
+		return
+	}
+	s.notice("sync", text)
+}
+
+// PairView is lvs_sync_daemon as it is now.
+type PairView struct {
+	By        string     `json:"by"` // "evenkeel", or "kernel": then only the first few fields are known
+	Interface string     `json:"interface"`
+	Group     string     `json:"group,omitempty"`
+	Port      int        `json:"port,omitempty"`
+	ID        int        `json:"id"`
+	Instance  string     `json:"instance,omitempty"`
+	Tells     bool       `json:"tells"` // this director tells of its connections
+	Trouble   string     `json:"trouble,omitempty"`
+	Told      uint64     `json:"told"` // connections
+	ToldRate  float64    `json:"told_rate"`
+	LagMS     int64      `json:"lag_ms"`      // how old a change can be that has not been told
+	LookMS    int64      `json:"interval_ms"` // between two looks at the connections
+	Refreshes uint64     `json:"refreshes"`   // everything was told again
+	Took      uint64     `json:"took"`        // connections of others
+	TookRate  float64    `json:"took_rate"`
+	Unknown   uint64     `json:"unknown"`  // of services or servers that are not here
+	Sent      uint64     `json:"sent"`     // datagrams
+	Received  uint64     `json:"received"` // datagrams
+	Failed    uint64     `json:"failed"`   // that could not be sent, or put in
+	Bad       uint64     `json:"bad"`      // datagrams that are not well-formed
+	Foreign   uint64     `json:"foreign"`  // of another ID
+	Peers     []PeerView `json:"peers"`
+}
+
+// PeerView is another director that is heard.
+type PeerView struct {
+	Address  string  `json:"address"`
+	Tells    bool    `json:"tells"`
+	Flows    int     `json:"flows"`
+	LagMS    int64   `json:"lag_ms"` // as it says
+	HeardMS  int64   `json:"heard_ms"`
+	Received uint64  `json:"received"` // connections
+	Rate     float64 `json:"rate"`
+	Lost     uint64  `json:"lost"` // datagrams
+	Late     uint64  `json:"late"`
+}
+
+func (s *Service) viewPair() *PairView {
+	if s.pair.teller == nil && !s.pair.kernel {
+		return nil
+	}
+	w := s.pair.settings
+	v := &PairView{By: "kernel", Interface: w.Interface, ID: int(w.ID), Instance: s.plan.model.LVS.SyncInstance, Tells: s.pair.active, Trouble: s.pair.trouble}
+	if s.pair.teller == nil {
+		return v
+	}
+	t := s.pair.teller.Status()
+	v.By, v.Group, v.Port, v.Trouble = "evenkeel", t.Settings.Group.String(), int(t.Settings.Port), t.Trouble
+	v.Told, v.ToldRate, v.LagMS, v.LookMS, v.Refreshes = t.Told, t.ToldRate, t.Lag.Milliseconds(), t.Interval.Milliseconds(), t.Refreshes
+	v.Took, v.TookRate, v.Unknown = t.Took, t.TookRate, t.Unknown
+	v.Sent, v.Received, v.Failed, v.Bad, v.Foreign = t.Sent, t.Received, t.Failed, t.Bad, t.Foreign
+	for _, p := range t.Peers {
+		v.Peers = append(v.Peers, PeerView{Address: p.Address.String(), Tells: p.Active, Flows: p.Flows, LagMS: p.Lag.Milliseconds(),
+			HeardMS: p.Heard.Milliseconds(), Received: p.Received, Rate: p.Rate, Lost: p.Lost, Late: p.Late})
+	}
+	return v
+}
+
+func (v *PairView) text(b *strings.Builder) {
+	role := "this director listens"
+	if v.Tells {
+		role = "this director tells and listens"
+	}
+	if v.Instance != "" {
+		role += " (" + v.Instance + ")"
+	}
+	if v.By == "kernel" {
+		fmt.Fprintf(b, "pair: by the kernel on %s, id %d: %s\n", v.Interface, v.ID, role)
+	} else {
+		fmt.Fprintf(b, "pair: %s, %s port %d, id %d: %s\n", v.Interface, v.Group, v.Port, v.ID, role)
+	}
+	if v.Trouble != "" {
+		fmt.Fprintf(b, "  ! %s\n", v.Trouble)
+	}
+	if v.By == "kernel" {
+		return
+	}
+	if v.Tells {
+		fmt.Fprintf(b, "  told %d connections, %.0f/s, lag %d ms\n", v.Told, v.ToldRate, v.LagMS)
+	}
+	fmt.Fprintf(b, "  took %d connections, %.0f/s, %d of services or servers that are not here\n", v.Took, v.TookRate, v.Unknown)
+	for i := range v.Peers {
+		p := &v.Peers[i]
+		role := "listens"
+		if p.Tells {
+			role = fmt.Sprintf("tells, lag %d ms", p.LagMS)
+		}
+		fmt.Fprintf(b, "  %s %s, has %d connections, heard %.1f s ago, %d datagrams lost\n", p.Address, role, p.Flows, float64(p.HeardMS)/1000, p.Lost)
+	}
+	if len(v.Peers) == 0 {
+		b.WriteString("  nobody else is heard\n")
+	}
+}
