@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -195,37 +198,32 @@ func (w *wire) turn(ctx context.Context, x way, seconds float64) (one forwardTur
 	}
 	defer func() { err = errors.Join(err, w.director.do(end)) }()
 	t := newTemplate(w.mac, addressOf(x.to), 0, forwardClients)
-	err = w.far.do(func() error {
-		g, err := w.newGenerator(t)
-		if err != nil {
-			return err
+	g, err := w.newGenerator(t)
+	if err != nil {
+		return one, err
+	}
+	defer func() { err = errors.Join(err, g.stop()) }()
+	if err := pause(ctx, warmUp); err != nil {
+		return one, err
+	}
+	from, err := w.read()
+	if err != nil {
+		return one, err
+	}
+	to := from
+	for lasts := time.Duration(seconds * float64(time.Second)); to.packets-from.packets < enough; {
+		if err := pause(ctx, lasts); err != nil {
+			return one, err
 		}
-		defer g.close()
-		if err := g.run(ctx, warmUp); err != nil {
-			return err
+		if to, err = w.read(); err != nil {
+			return one, err
 		}
-		from, err := w.read()
-		if err != nil {
-			return err
+		if g.ended() || to.at.Sub(from.at) > lasts+patience {
+			return one, fmt.Errorf("only %d packets came through", to.packets-from.packets)
 		}
-		to := from
-		for lasts := time.Duration(seconds * float64(time.Second)); to.packets-from.packets < enough; {
-			if err := g.run(ctx, lasts); err != nil {
-				return err
-			}
-			if to, err = w.read(); err != nil {
-				return err
-			}
-			if to.at.Sub(from.at) > lasts+patience {
-				return fmt.Errorf("only %d packets came through", to.packets-from.packets)
-			}
-		}
-		packets := float64(to.packets - from.packets)
-		took, cpu := to.at.Sub(from.at), float64(to.cpu-from.cpu)
-		one = forwardTurn{perSecond: packets / took.Seconds(), cost: cpu / packets, busy: cpu / float64(took)}
-		return nil
-	})
-	return one, err
+	}
+	packets, took, cpu := float64(to.packets-from.packets), to.at.Sub(from.at), float64(to.cpu-from.cpu)
+	return forwardTurn{perSecond: packets / took.Seconds(), cost: cpu / packets, busy: cpu / float64(took)}, nil
 }
 
 // reading is what the meters showed at a time.
@@ -244,42 +242,74 @@ func (w *wire) read() (r reading, err error) {
 }
 
 // generator sends packets as fast as it can from one CPU: a program makes
-// them in the kernel, and has each go out by the far end's interface.
+// them in the kernel, and has each go out by the far end's interface. That is
+// one system call, which takes as long as it is let.
 type generator struct {
 	program *ebpf.Program
-	frame   []byte
+	thread  int // in the system call
+	stopped atomic.Bool
+	done    chan struct{} // closed by the thread
+	err     error         // after done
 }
 
 func (w *wire) newGenerator(t template) (*generator, error) {
+	g := &generator{done: make(chan struct{})}
+	ready := make(chan error)
+	go w.far.do(func() error {
+		err := g.prepare(w, t)
+		ready <- err
+		if err == nil {
+			g.send(t.frame[:frameLength])
+		}
+		return err
+	})
+	return g, <-ready
+}
+
+func (g *generator) prepare(w *wire, t template) (err error) {
 	if err := t.set(w.generatorState); err != nil {
-		return nil, err
-	}
-	p, err := loadProgram(ebpf.XDP, append(frames(ebpf.XDP, w.generatorState, t.l4), thenRedirect(w.farIndex)...))
-	if err != nil {
-		return nil, err
+		return err
 	}
 	var set unix.CPUSet
 	set.Set(generatorCPU)
 	if err := unix.SchedSetaffinity(0, &set); err != nil { // of this thread, which does nothing else
-		p.Close()
-		return nil, err
+		return err
 	}
-	return &generator{p, t.frame[:frameLength]}, nil
+	g.thread = unix.Gettid()
+	g.program, err = loadProgram(ebpf.XDP, append(frames(ebpf.XDP, w.generatorState, t.l4), thenRedirect(w.farIndex)...))
+	return err
 }
 
-const testLiveFrames = 1 << 1 // BPF_F_TEST_XDP_LIVE_FRAMES
-
-func (g *generator) run(ctx context.Context, d time.Duration) error {
-	for until := time.Now().Add(d); time.Now().Before(until); {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		// Some milliseconds' worth.
-		if _, err := g.program.Run(&ebpf.RunOptions{Data: g.frame, Repeat: 1 << 15, Flags: testLiveFrames}); err != nil {
-			return fmt.Errorf("make packets (BPF_F_TEST_XDP_LIVE_FRAMES, Linux 5.18): %w", err)
+func (g *generator) send(frame []byte) {
+	defer close(g.done)
+	for !g.stopped.Load() {
+		a := testRun{program: uint32(g.program.FD()), dataSize: uint32(len(frame)), data: unsafe.Pointer(&frame[0]),
+			repeat: math.MaxInt32, flags: testLiveFrames}
+		if err := a.do(); err != nil && err != unix.EINTR {
+			g.err = fmt.Errorf("make packets (BPF_F_TEST_XDP_LIVE_FRAMES, Linux 5.18): %w", err)
+			return
 		}
 	}
-	return nil
 }
 
-func (g *generator) close() { g.program.Close() }
+func (g *generator) ended() bool {
+	select {
+	case <-g.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// stop interrupts the system call, by a signal that means nothing to Go.
+func (g *generator) stop() error {
+	g.stopped.Store(true)
+	for !g.ended() {
+		unix.Tgkill(os.Getpid(), g.thread, unix.SIGURG)
+		select {
+		case <-g.done:
+		case <-time.After(10 * time.Millisecond): // it was not yet in the call
+		}
+	}
+	return errors.Join(g.err, g.program.Close())
+}

@@ -320,31 +320,16 @@ func (r *runner) all(ctx context.Context, p *ebpf.Program, to net.HardwareAddr, 
 	}
 }
 
-// testRun is the part of union bpf_attr that BPF_PROG_TEST_RUN reads.
-type testRun struct {
-	program, verdict, dataSize, outSize uint32
-	data, out                           unsafe.Pointer
-	repeat, took, contextSize, _        uint32
-	context, _                          unsafe.Pointer
-	flags, cpu, batch, _                uint32
-}
-
-const progTestRun = 10
-
-// part runs a program some times; took is the time of one. (The library's ways
-// of doing this take either a context or the time.)
+// part runs a program some times; took is the time of one.
 func (r *runner) part(p *ebpf.Program, frame []byte, repeat int) (verdict uint32, took time.Duration, err error) {
-	a := testRun{program: uint32(p.FD()), dataSize: uint32(len(frame)), data: unsafe.Pointer(&frame[0]),
-		repeat: uint32(repeat), contextSize: uint32(len(r.context) * 4), context: unsafe.Pointer(&r.context[0])}
 	for {
-		_, _, e := unix.Syscall(unix.SYS_BPF, progTestRun, uintptr(unsafe.Pointer(&a)), unsafe.Sizeof(a))
-		if e == unix.EINTR {
+		a := testRun{program: uint32(p.FD()), dataSize: uint32(len(frame)), data: unsafe.Pointer(&frame[0]),
+			repeat: uint32(repeat), contextSize: uint32(len(r.context) * 4), context: unsafe.Pointer(&r.context[0])}
+		err := a.do()
+		if err == unix.EINTR {
 			continue
 		}
 		runtime.KeepAlive(p)
-		if e != 0 {
-			return 0, 0, fmt.Errorf("BPF_PROG_TEST_RUN: %w", e)
-		}
-		return a.verdict, time.Duration(a.took), nil
+		return a.verdict, time.Duration(a.took), err
 	}
 }

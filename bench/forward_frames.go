@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+	"golang.org/x/sys/unix"
 )
 
 const frameLength = 60
@@ -255,4 +257,28 @@ func floorProgram(kind ebpf.ProgramType, from net.HardwareAddr, index int) (*ebp
 		i = append(i, asm.Mov.Imm(asm.R1, int32(index)).WithSymbol("out"), asm.Mov.Imm(asm.R2, 0), asm.FnRedirect.Call(), asm.Return())
 	}
 	return loadProgram(kind, i)
+}
+
+// testRun is the part of union bpf_attr that BPF_PROG_TEST_RUN reads. (The
+// library's ways of doing this take either a context or the time, and begin
+// again after a signal.)
+type testRun struct {
+	program, verdict, dataSize, outSize uint32
+	data, out                           unsafe.Pointer
+	repeat, took, contextSize, _        uint32
+	context, _                          unsafe.Pointer
+	flags, cpu, batch, _                uint32
+}
+
+const (
+	progTestRun    = 10
+	testLiveFrames = 1 << 1 // BPF_F_TEST_XDP_LIVE_FRAMES
+)
+
+// do ends early, with EINTR, when the thread gets a signal.
+func (a *testRun) do() error {
+	if _, _, e := unix.Syscall(unix.SYS_BPF, progTestRun, uintptr(unsafe.Pointer(a)), unsafe.Sizeof(*a)); e != 0 {
+		return e
+	}
+	return nil
 }
