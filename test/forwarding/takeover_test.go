@@ -1,0 +1,272 @@
+package forwarding
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// How many connections are there when the director is lost, how much each
+// download is, and what a client reads a second: it lasts longer than any
+// takeover.
+const (
+	downloading  = 200
+	idling       = 200
+	downloadSize = 384 << 10
+	readRate     = 64 << 10
+)
+
+// pairOf is the two directors of a takeover.
+type pairOf struct {
+	*lan
+	d, e *director
+}
+
+// pair starts two directors. Each has the same services, told of by what is in
+// global.
+func (l *lan) pair(global, services string, addresses ...string) *pairOf {
+	l.t.Helper()
+	text := func(state string, priority int) string {
+		return strings.Replace(globals, "}", "  "+global+"\n}", 1) + vrrp(state, priority, addresses...) + services
+	}
+	p := &pairOf{lan: l}
+	p.d = l.director("d", text("MASTER", 150))
+	p.e = l.director("e", text("BACKUP", 100))
+	l.eventually("the master", func() bool { return l.holds("d", vip) && !l.holds("e", vip) })
+	l.eventually("both servers", func() bool { return only(l.who(8), "1", "2") })
+	return p
+}
+
+// pairStatus is what "services json" says of the pair.
+type pairStatus struct {
+	Flows int `json:"flows"`
+	Pair  *struct {
+		Tells   bool   `json:"tells"`
+		Trouble string `json:"trouble"`
+		Told    int    `json:"told"`
+		Took    int    `json:"took"`
+		LagMS   int    `json:"lag_ms"`
+		Unknown int    `json:"unknown"`
+		Peers   []struct {
+			Address string `json:"address"`
+			Tells   bool   `json:"tells"`
+			Lost    int    `json:"lost"`
+		} `json:"peers"`
+	} `json:"pair"`
+	Virtual []struct {
+		Servers []struct {
+			Active int `json:"active"`
+		} `json:"servers"`
+	} `json:"virtual_servers"`
+}
+
+func (d *director) pairStatus() (s pairStatus) {
+	text := d.ctl("services", "json")
+	if err := json.Unmarshal([]byte(text), &s); err != nil {
+		d.t.Errorf("services json: %v\n%s", err, text)
+	}
+	return s
+}
+
+// active is how many established connections a director knows.
+func (s *pairStatus) active() (n int) {
+	for _, v := range s.Virtual {
+		for _, r := range v.Servers {
+			n += r.Active
+		}
+	}
+	return n
+}
+
+// connect opens n connections from the client, with so little room that what is
+// not read yet stays on the server.
+func (l *lan) connect(n int) (list []net.Conn) {
+	l.t.Helper()
+	dialer := net.Dialer{Timeout: patience, Control: func(_, _ string, c syscall.RawConn) (err error) {
+		e := c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 16<<10) })
+		if e != nil {
+			return e
+		}
+		return err
+	}}
+	l.inside("c", func() {
+		for range n {
+			c, err := dialer.Dial("tcp4", vip+":80")
+			if err != nil {
+				l.t.Error(err)
+				return
+			}
+			list = append(list, c)
+		}
+	})
+	if len(list) < n {
+		l.t.FailNow()
+	}
+	l.t.Cleanup(func() {
+		for _, c := range list {
+			c.Close()
+		}
+	})
+	return list
+}
+
+// slowly reads a whole download at readRate.
+func slowly(c net.Conn) error {
+	_ = c.SetDeadline(time.Now().Add(3 * patience))
+	if _, err := fmt.Fprint(c, "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		return err
+	}
+	r, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		return err
+	}
+	defer r.Body.Close()
+	total := 0
+	for b := make([]byte, readRate/4); ; time.Sleep(time.Second / 4) {
+		n, err := io.ReadFull(r.Body, b)
+		total += n
+		if err == io.EOF || err == io.ErrUnexpectedEOF {
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("after %d bytes: %w", total, err)
+		}
+	}
+	if total != downloadSize {
+		return fmt.Errorf("%d of %d bytes", total, downloadSize)
+	}
+	return nil
+}
+
+// survive has connections of both kinds, loses the master director by lose, and
+// wants all of them to go on. synced: the backup is told of them, and that is
+// waited for.
+func (p *pairOf) survive(synced bool, lose func()) {
+	p.t.Helper()
+	for _, n := range []string{"1", "2"} {
+		if err := os.WriteFile(filepath.Join(p.dir, "nginx"+n, "html", "slow"), make([]byte, downloadSize), 0o644); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	idle := p.connect(idling)
+	for i, c := range idle {
+		_ = c.SetDeadline(time.Now().Add(patience))
+		if _, err := ask(c, "/"); err != nil {
+			p.t.Fatalf("idle connection %d: %v", i, err)
+		}
+	}
+	var over sync.WaitGroup
+	results := make([]error, downloading)
+	for i, c := range p.connect(downloading) {
+		over.Go(func() { results[i] = slowly(c) })
+	}
+	if synced {
+		p.eventually("the backup knows the connections", func() bool { s := p.e.pairStatus(); return s.active() >= idling+downloading })
+		if s := p.d.pairStatus(); s.Pair == nil || !s.Pair.Tells || s.Pair.Told < idling+downloading || len(s.Pair.Peers) != 1 || s.Pair.Trouble != "" {
+			p.t.Errorf("the master says %+v", s.Pair)
+		}
+	}
+	lose()
+	p.eventually("the backup has the address", func() bool { return p.holds("e", vip) })
+	bad := 0
+	for i, c := range idle {
+		_ = c.SetDeadline(time.Now().Add(patience))
+		if _, err := ask(c, "/"); err != nil {
+			if bad++; bad < 4 {
+				p.t.Errorf("idle connection %d: %v", i, err)
+			}
+		}
+	}
+	over.Wait()
+	failed := 0
+	for i, err := range results {
+		if err != nil {
+			if failed++; failed < 4 {
+				p.t.Errorf("download %d: %v", i, err)
+			}
+		}
+	}
+	if bad+failed > 0 {
+		p.t.Errorf("%d of %d idle connections and %d of %d downloads did not survive; the backup:\n%s", bad, idling, failed, downloading, p.e.ctl("services"))
+	}
+}
+
+// stop is a graceful end.
+func (p *pairOf) stopMaster() { p.d.stop() }
+
+// killMaster ends all processes of the master at once.
+func (p *pairOf) killMaster() {
+	child := p.d.failover()
+	_ = syscall.Kill(child, syscall.SIGKILL)
+	_ = p.d.cmd.Process.Kill()
+	_ = p.d.cmd.Wait()
+	p.d.cmd = nil
+}
+
+// unplugMaster takes its cable out.
+func (p *pairOf) unplugMaster() { p.ip("w", "link set pd down") }
+
+const told = "lvs_sync_daemon eth0 VI_1"
+
+// TestPairDirect: by DR, with mh, where nothing needs to be told, and with wlc.
+func TestPairDirect(t *testing.T) {
+	for _, c := range []struct {
+		name, scheduler, more, global string
+		lose                          func(*pairOf)
+	}{
+		{"mh, stopped", "mh", "  mh-port", "", (*pairOf).stopMaster},
+		{"mh, killed", "mh", "  mh-port", "", (*pairOf).killMaster},
+		{"wlc, stopped", "wlc", "", told, (*pairOf).stopMaster},
+		{"wlc, killed", "wlc", "", told, (*pairOf).killMaster},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := newLAN(t)
+			l.direct()
+			l.serve("1")
+			l.serve("2")
+			p := l.pair(c.global, virtual("DR", c.scheduler, c.more, real("10.79.0.21 80", ""), real("10.79.0.22 80", "")), vip+"/24")
+			p.survive(c.global != "", func() { c.lose(p) })
+		})
+	}
+}
+
+// TestPairTunnel: by TUN, where servers unwrap with a program of ours.
+func TestPairTunnel(t *testing.T) {
+	for name, lose := range map[string]func(*pairOf){"stopped": (*pairOf).stopMaster, "unplugged": (*pairOf).unplugMaster} {
+		t.Run(name, func(t *testing.T) {
+			l := newLAN(t)
+			for _, n := range []string{"1", "2"} {
+				l.realserver(n, "up", "-tunnel", vip)
+				l.serve(n)
+			}
+			p := l.pair(told, virtual("TUN", "wlc", "", real("10.79.0.21 80", ""), real("10.79.0.22 80", "")), vip+"/24")
+			p.survive(true, func() { lose(p) })
+		})
+	}
+}
+
+// TestPairNAT: by NAT, where the servers' gateway moves, too.
+func TestPairNAT(t *testing.T) {
+	for name, lose := range map[string]func(*pairOf){"stopped": (*pairOf).stopMaster, "killed": (*pairOf).killMaster, "unplugged": (*pairOf).unplugMaster} {
+		t.Run(name, func(t *testing.T) {
+			l := newLAN(t)
+			l.behind(insideVIP)
+			l.serve("1")
+			l.serve("2")
+			p := l.pair(told, virtual("NAT", "wlc", "", real("10.80.0.21 8080", ""), real("10.80.0.22 8080", "")), vip+"/24", insideVIP+"/24")
+			p.survive(true, func() { lose(p) })
+		})
+	}
+}
