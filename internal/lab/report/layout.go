@@ -11,7 +11,7 @@ import (
 // Measures of the drawing of a cluster, in pixels.
 const (
 	layoutWidth = 1060.0
-	boxWidth    = 190.0
+	boxWidth    = 230.0
 	boxHeight   = 56.0
 )
 
