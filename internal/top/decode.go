@@ -187,6 +187,12 @@ func Decode(raw *Raw) *Snapshot {
 			a.clean()
 			s.Addresses, s.Forward = &a, a.Forwarding
 			a.Forwarding = nil
+			if a.Keeper == "frozen" {
+				s.Troubles = append(s.Troubles, "the keeper is frozen")
+			}
+			if a.Proxy == "down" {
+				s.Troubles = append(s.Troubles, "the proxy does not serve")
+			}
 		}
 	}
 	if len(raw.Events) > 0 && json.Unmarshal(raw.Events, &s.Events) != nil {

@@ -100,7 +100,13 @@ func TestParts(t *testing.T) {
 		"over a socket":   {func(r *Raw) { *r = Raw{Stat: r.Stat, Info: r.Info} }, "3.0.8-evenkeel-0.1.0-dev  up 2m52s", "SERVICES"},
 		"not JSON":        {func(r *Raw) { r.Status = []byte("{") }, "is not understood", "ADDRESSES"},
 		"an older node":   {func(r *Raw) { r.Events = []byte("'json' is not known after 'events'") }, "ADDRESSES", "not understood"},
-		"in trouble":      {func(r *Raw) { r.Troubles = []string{"the worker does not answer: x\x1b"} }, "! the worker does not answer: x?", "\x1b"},
+		"keeper frozen":   {func(r *Raw) { r.Status = []byte(`{"keeper":"frozen"}`) }, "! the keeper is frozen", "ADDRESSES"},
+		"proxy down":      {func(r *Raw) { r.Status = []byte(`{"proxy":"down"}`) }, "! the proxy does not serve", "ADDRESSES"},
+		"no plane":        {func(r *Raw) { r.Status = []byte(`{"forwarding":{"trouble":"no memory","note":"n"}}`) }, "no memory", "ADDRESSES"},
+		"a plane in trouble": {func(r *Raw) {
+			r.Status = []byte(`{"forwarding":{"trouble":"no memory","note":"ebpf was not there","virtual_servers":[{"name":"v"}]}}`)
+		}, "    ! no memory", "ADDRESSES"},
+		"in trouble": {func(r *Raw) { r.Troubles = []string{"the worker does not answer: x\x1b"} }, "! the worker does not answer: x?", "\x1b"},
 	} {
 		raw := recorded(t)
 		c.cut(raw)

@@ -29,8 +29,11 @@ func (m *Model) services() *section {
 	}
 	s.summary = fmt.Sprintf("by %s, %s connections, %s new/s, %sB/s in, %sB/s out", backend, count(f.Flows),
 		count(f.Rate.Connections), scaled(float64(f.Rate.BytesIn)), scaled(float64(f.Rate.BytesOut)))
-	if f.Trouble != "" {
-		s.summary += " - " + f.Trouble
+	if f.Trouble != "" && len(f.Virtual)+len(f.ByHand) > 0 {
+		s.remarks = append(s.remarks, text(noteMark+f.Trouble, Bad))
+	}
+	if f.Note != "" {
+		s.remarks = append(s.remarks, text(" "+f.Note, Faint))
 	}
 	for i := range f.Virtual {
 		s.groups = append(s.groups, f.Virtual[i].group(false))

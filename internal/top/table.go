@@ -49,6 +49,7 @@ type section struct {
 	summary string
 	columns []column
 	groups  []group
+	remarks []Line // about all of it, below the rows
 	empty   string // shown instead of rows
 }
 
@@ -217,6 +218,9 @@ func (s *section) lines(n int, alone bool) []Line {
 		for k := range s.groups[i].members {
 			draw(&s.groups[i].members[k])
 		}
+	}
+	for _, l := range s.remarks {
+		out = append(out, l.clip(n, Plain, false))
 	}
 	return out
 }
