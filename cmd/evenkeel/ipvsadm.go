@@ -64,12 +64,13 @@ func systemNames() *ipvsadm.SystemNames {
 }
 
 // ipvsadmMain is `ipvsadm ARGS…`: on what an evenkeel forwards here, else on the
-// kernel's IPVS.
+// kernel's IPVS, and where there is none on a director that is started for it.
 func ipvsadmMain(args []string) int {
 	names := systemNames()
 	s := &ipvsadm.Shell{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Resolver: names, Names: names}
 	// Help, and what is wrong with a command line, need no table.
-	if c, err := ipvsadm.Parse(args, names); err != nil || c.Action == ipvsadm.Help || c.Action == ipvsadm.Version {
+	c, err := ipvsadm.Parse(args, names)
+	if err != nil || c.Action == ipvsadm.Help || c.Action == ipvsadm.Version {
 		return s.Main(args)
 	}
 	ours, backend := runningDirector()
@@ -79,12 +80,16 @@ func ipvsadmMain(args []string) int {
 	}
 	client, err := ipvs.Dial()
 	if err != nil {
-		why := err.Error()
-		if missing := ipvs.Probe(); len(missing) > 0 {
-			why = strings.Join(missing, "; ")
+		if ours, err = byHand(c); err != nil {
+			fmt.Fprintf(os.Stderr, "ipvsadm: %v\n", err)
+			return 255
 		}
-		fmt.Fprintf(os.Stderr, "ipvsadm: %s\n", why)
-		return 255
+		s.Table = ours
+		code := s.Main(args)
+		if code != 0 {
+			endIdle(ours)
+		}
+		return code
 	}
 	defer client.Close()
 	s.Table = kernelTable{client}

@@ -72,6 +72,7 @@ func keepalivedMain(name string, args []string) int {
 	if pidfile == "" {
 		pidfile = defaultKeepalivedPid
 	}
+	endByHand()
 	return keeper.Run(keeper.Options{Path: executable(), Args: os.Args, Version: version, Master: true,
 		Daemon: !k.DontFork, Foreground: k.DontFork, Notify: true, AlwaysPid: true, Pidfile: pidfile, Log: logLine(false),
 		Failover: true, NoWorker: true, Keepalived: true})

@@ -41,6 +41,7 @@ func commands() []command {
 		{"keywords", "haproxy|keepalived [--markdown]", "list every keyword that is understood", keywordsCommand},
 		{"haproxy", "ARGS...", "take HAProxy's command line", func(args []string) int { return haproxyMain("haproxy", args) }},
 		{"keepalived", "ARGS...", "take keepalived's command line", func(args []string) int { return keepalivedMain("keepalived", args) }},
+		{"director", "[-D]", "forward packets as ipvsadm says, without a configuration", directorCommand},
 		{"ipvsadm", "ARGS...", "take ipvsadm's command line", ipvsadmMain},
 		{"realserver", "up|down|check ...", "the real server's side of DR and TUN", realserverCommand},
 		{"version", "", "show the version", versionCommand},

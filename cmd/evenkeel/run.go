@@ -87,6 +87,9 @@ func runCommand(args []string) int {
 	if *old > 0 {
 		o.OldPids = []int{*old}
 	}
+	if o.Failover {
+		endByHand()
+	}
 	return keeper.Run(o)
 }
 

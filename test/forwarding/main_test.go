@@ -406,16 +406,33 @@ func (o *output) String() string {
 // director runs evenkeel with a configuration in a node's namespace.
 func (l *lan) director(n, text string) *director {
 	l.t.Helper()
+	return l.start(n, text, func(d *director) []string { return []string{d.program, "run", d.file} })
+}
+
+// keepalived runs it by keepalived's name, in the foreground.
+func (l *lan) keepalived(n, text string) *director {
+	l.t.Helper()
+	bin := l.names()
+	return l.start(n, text, func(d *director) []string {
+		return []string{filepath.Join(bin, "keepalived"), "-n", "-l", "-D", "-p", filepath.Join(l.dir, n+".pid"), "-f", d.file}
+	})
+}
+
+func (l *lan) start(n, text string, argv func(d *director) []string) *director {
+	l.t.Helper()
 	d := &director{lan: l, node: n, file: filepath.Join(l.dir, n+".conf"), log: &output{}}
 	d.write(text)
 	d.program = filepath.Join(l.dir, "evenkeel-"+n)
 	d.install()
-	d.cmd = l.in(n, d.program, "run", d.file)
+	d.cmd = l.in(n, argv(d)...)
 	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
 	if err := d.cmd.Start(); err != nil {
 		l.t.Fatal(err)
 	}
 	l.t.Cleanup(func() {
+		if l.t.Failed() && d.cmd != nil {
+			l.t.Logf("director %s has\n%s", n, d.ctl("services"))
+		}
 		d.stop()
 		if l.t.Failed() {
 			l.t.Logf("director %s said:\n%s", n, d.log)
@@ -468,6 +485,12 @@ func (d *director) command(args ...string) string {
 func (d *director) ctl(words ...string) string {
 	return d.command(append([]string{"ctl", "-p", strconv.Itoa(d.cmd.Process.Pid)}, words...)...)
 }
+
+// services is what the director tells of them, with single spaces.
+func (d *director) services() string { return strings.Join(strings.Fields(d.ctl("services")), " ") }
+
+// connected counts the checks that have found their server well, and have looked.
+func (d *director) connected() int { return strings.Count(d.ctl("services", "json"), "connected to") }
 
 func (d *director) reload(text string) {
 	d.t.Helper()

@@ -171,10 +171,7 @@ func TestMethods(t *testing.T) {
 		}
 	}
 	d := l.director("d", text)
-	l.eventually("all servers are up", func() bool {
-		services := d.ctl("services")
-		return strings.Count(services, "  up") >= 4*len(cells())
-	})
+	l.eventually("all servers are up", func() bool { return strings.Count(d.services(), " up ") >= 4*len(cells()) })
 
 	for _, c := range cells() {
 		t.Run(c.name(), func(t *testing.T) {
