@@ -3,6 +3,7 @@ package screen
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"evenkeel/internal/lab/process"
 	"evenkeel/internal/lab/record"
 	"evenkeel/internal/lab/report"
+	"evenkeel/internal/lab/topology"
 )
 
 // Times of the screen.
@@ -169,19 +171,36 @@ func (s *Screen) draw() {
 	s.out.WriteString(b.String())
 }
 
+// shown is how many addresses have strips at most.
+const shown = 2
+
+// addresses are those that have strips.
+func (s *Screen) addresses() []topology.VIP {
+	all := s.cluster.Topology.VIPs
+	return all[:min(len(all), shown)]
+}
+
 // labelWidth is what stands before a strip.
-const labelWidth = 12
+func (s *Screen) labelWidth() int {
+	width := 12
+	for _, v := range s.addresses() {
+		width = max(width, len(v.Address.String())+2)
+	}
+	return min(width, 26)
+}
 
 // lines is the whole frame. It is called with mu held.
 func (s *Screen) lines(columns, rows int) []string {
 	c := s.c
 	d := time.Since(s.started)
 	lines := []string{"", fmt.Sprintf("  %sevenkeel lab%s  %s%s · %d:%02d%s", c.Bold, c.Off, c.Dim, s.title, int(d.Minutes()), int(d.Seconds())%60, c.Off), ""}
-	width := max(columns-labelWidth-4, 10)
-	var cells []cell
+	width := max(columns-s.labelWidth()-4, 10)
+	cells := make([][]cell, len(s.addresses()))
 	if s.watch != nil {
 		records, now := s.watch.Recent(time.Duration(width+2) * cellTime)
-		cells = strip(records, now, width, cellTime, lag, func(m record.MAC) int { return s.cluster.DirectorOf(m) })
+		for i := range cells {
+			cells[i] = strip(records, i, now, width, cellTime, lag, func(m record.MAC) int { return s.cluster.DirectorOf(m) })
+		}
 	}
 	lines = append(lines, s.nodes(cells)...)
 	lines = append(lines, "")
@@ -191,18 +210,21 @@ func (s *Screen) lines(columns, rows int) []string {
 }
 
 // nodes tells of each director who it is now and which processes it runs.
-func (s *Screen) nodes(cells []cell) (lines []string) {
+func (s *Screen) nodes(cells [][]cell) (lines []string) {
 	c := s.c
-	var last cell
-	if len(cells) > 0 {
-		last = cells[len(cells)-1]
-	}
 	for i, n := range s.cluster.Topology.Directors {
 		mark, word := c.Dim+"○", "standby"
-		for _, o := range last.owners {
-			if o == i {
-				mark, word = s.colour(i)+"●", "has it"
+		held := 0
+		for _, of := range cells {
+			if len(of) > 0 && slices.Contains(of[len(of)-1].owners, i) {
+				held++
 			}
+		}
+		switch {
+		case held > 0 && len(cells) > 1:
+			mark, word = s.colour(i)+"●", fmt.Sprintf("has %d", held)
+		case held > 0:
+			mark, word = s.colour(i)+"●", "has it"
 		}
 		var parts []string
 		if i < len(s.roles) {
@@ -229,9 +251,23 @@ func (s *Screen) colour(director int) string {
 }
 
 // strips draws the last seconds: owners, probe, requests.
-func (s *Screen) strips(cells []cell) (lines []string) {
+func (s *Screen) strips(cells [][]cell) (lines []string) {
+	for i, v := range s.addresses() {
+		lines = append(lines, s.owners(cells[i])...)
+		lines = append(lines, s.line(v.Address.String(), s.probes(cells[i])))
+	}
+	return append(lines, s.load(cells[0])...)
+}
+
+// line is a strip with its label, which is cut where it is too long.
+func (s *Screen) line(label, strip string) string {
+	width := s.labelWidth()
+	return fmt.Sprintf("  %-*s%s", width, label[:min(len(label), width-1)], strip)
+}
+
+// owners draws who answers for an address.
+func (s *Screen) owners(cells []cell) (lines []string) {
 	c := s.c
-	vip := s.cluster.Topology.VIPs[0].Address.String()
 	for i, n := range s.cluster.Topology.Directors {
 		var b strings.Builder
 		for _, x := range cells {
@@ -248,22 +284,36 @@ func (s *Screen) strips(cells []cell) (lines []string) {
 				b.WriteString(c.Dim + "·" + c.Off)
 			}
 		}
-		lines = append(lines, fmt.Sprintf("  %-*s%s", labelWidth, n.Name, b.String()))
+		lines = append(lines, s.line(n.Name, b.String()))
 	}
-	var probe, load strings.Builder
-	most := 1
-	for _, x := range cells {
-		most = max(most, x.answered)
-	}
+	return lines
+}
+
+// probes draws whether an address answers.
+func (s *Screen) probes(cells []cell) string {
+	var probe strings.Builder
 	for _, x := range cells {
 		switch {
 		case !x.known:
 			probe.WriteString(" ")
 		case x.missed:
-			probe.WriteString(c.Red + "▁")
+			probe.WriteString(s.c.Red + "▁")
 		default:
-			probe.WriteString(c.Green + "▔")
+			probe.WriteString(s.c.Green + "▔")
 		}
+	}
+	return probe.String() + s.c.Off
+}
+
+// load draws the requests.
+func (s *Screen) load(cells []cell) (lines []string) {
+	c := s.c
+	var load strings.Builder
+	most := 1
+	for _, x := range cells {
+		most = max(most, x.answered)
+	}
+	for _, x := range cells {
 		switch {
 		case x.lost > 0:
 			load.WriteString(c.Red + "×" + c.Off)
@@ -273,12 +323,12 @@ func (s *Screen) strips(cells []cell) (lines []string) {
 			load.WriteString(" ")
 		}
 	}
-	lines = append(lines, fmt.Sprintf("  %-*s%s", labelWidth, vip, probe.String()), fmt.Sprintf("  %-*s%s", labelWidth, "requests", load.String()))
+	lines = append(lines, s.line("requests", load.String()))
 	answered, lost := 0, 0
 	if s.watch != nil {
 		answered, lost = s.watch.Counts()
 	}
-	return append(lines, fmt.Sprintf("  %s%-*s%d answered, %d lost · each letter is %s, now at the right%s", c.Dim, labelWidth, "", answered, lost, report.Short(cellTime), c.Off))
+	return append(lines, fmt.Sprintf("  %s%-*s%d answered, %d lost · each letter is %s, now at the right%s", c.Dim, s.labelWidth(), "", answered, lost, report.Short(cellTime), c.Off))
 }
 
 // list shows the newest drills.

@@ -20,7 +20,7 @@ func TestStrip(t *testing.T) {
 		{At: 250 * ms, Kind: record.Window, Number: 4}, {At: 310 * ms, Kind: record.Echo, Number: 4}, {At: 270 * ms, Kind: record.Lost},
 		{At: 390 * ms, Kind: record.Window, Number: 5}, // too young
 	}
-	got := strip(records, 360*ms, 2, 100*ms, 60*ms, index)
+	got := strip(records, 0, 360*ms, 2, 100*ms, 60*ms, index)
 	if len(got) != 2 {
 		t.Fatalf("%d cells", len(got))
 	}
@@ -29,6 +29,21 @@ func TestStrip(t *testing.T) {
 	}
 	if c := got[1]; !c.known || !c.missed || !slices.Equal(c.owners, []int{0, 1}) || c.answered != 0 || c.lost != 1 {
 		t.Errorf("second: %+v", c)
+	}
+}
+
+func TestStripOfAnAddress(t *testing.T) {
+	const ms = time.Millisecond
+	records := []record.Record{{At: 10 * ms, Kind: record.Window, Number: 1}, {At: 11 * ms, Kind: record.Owner, VIP: 1, MAC: record.MAC{1}},
+		{At: 12 * ms, Kind: record.Echo, VIP: 1, Number: 1}, {At: 13 * ms, Kind: record.Answer, VIP: 1}}
+	of := func(vip int) cell {
+		return strip(records, vip, 100*ms, 1, 100*ms, 0, func(record.MAC) int { return 0 })[0]
+	}
+	if c := of(0); len(c.owners) > 0 || !c.missed || c.answered != 1 {
+		t.Errorf("the first: %+v", c)
+	}
+	if c := of(1); len(c.owners) != 1 || c.missed || c.answered != 1 {
+		t.Errorf("the second: %+v", c)
 	}
 }
 

@@ -16,9 +16,9 @@ type cell struct {
 	lost     int
 }
 
-// strip cuts the records of the last seconds into cells, the newest last.
-// Records come in packets, so what is younger than lag is not shown yet.
-func strip(records []record.Record, now time.Duration, cells int, each, lag time.Duration, owner func(record.MAC) int) []cell {
+// strip cuts the records of the last seconds, of one address, into cells, the
+// newest last. Requests are those to all addresses. Records come in packets, so what is younger than lag is not shown yet.
+func strip(records []record.Record, vip int, now time.Duration, cells int, each, lag time.Duration, owner func(record.MAC) int) []cell {
 	list := make([]cell, cells)
 	// Cells stand on whole multiples, so that they move without flickering.
 	end := (now - lag) / each * each
@@ -38,11 +38,11 @@ func strip(records []record.Record, now time.Duration, cells int, each, lag time
 		case record.Window:
 			c.known, windows[r.Number] = true, c
 		case record.Owner:
-			if o := owner(r.MAC); r.VIP == 0 && o >= 0 && !slices.Contains(c.owners, o) {
+			if o := owner(r.MAC); r.VIP == vip && o >= 0 && !slices.Contains(c.owners, o) {
 				c.owners = append(c.owners, o)
 			}
 		case record.Echo:
-			if r.VIP == 0 {
+			if r.VIP == vip {
 				delete(windows, r.Number)
 			}
 		case record.Answer:
