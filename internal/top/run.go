@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"strings"
 	"time"
 
@@ -206,7 +207,12 @@ func (s *screen) stop() (end bool, err error) {
 	if err := s.Suspend(); err != nil {
 		return true, err
 	}
-	if err := unix.Kill(0, unix.SIGTSTP); err != nil {
+	// To this very thread, so that it does not go on before all of us have
+	// stopped: the terminal would be set up and then set back by the shell.
+	runtime.LockOSThread()
+	err = unix.Tgkill(unix.Getpid(), unix.Gettid(), unix.SIGTSTP)
+	runtime.UnlockOSThread()
+	if err != nil {
 		return true, err
 	}
 	if err := s.Resume(); err != nil {

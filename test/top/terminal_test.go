@@ -87,7 +87,13 @@ func (x *terminal) resize(columns, rows int) {
 // start runs the program on the terminal.
 func (x *terminal) start(environment []string, args ...string) {
 	x.t.Helper()
-	x.cmd = exec.Command(program, args...)
+	x.run(exec.Command(program, args...), environment...)
+}
+
+// run runs any program on it.
+func (x *terminal) run(cmd *exec.Cmd, environment ...string) {
+	x.t.Helper()
+	x.cmd = cmd
 	x.cmd.Env = append(os.Environ(), "LANG=C.UTF-8", "LC_ALL=C.UTF-8", "NO_COLOR=", "TERM=xterm-256color")
 	x.cmd.Env = append(x.cmd.Env, environment...)
 	x.cmd.Stdin, x.cmd.Stdout, x.cmd.Stderr = x.slave, x.slave, x.slave
@@ -96,7 +102,6 @@ func (x *terminal) start(environment []string, args ...string) {
 		x.t.Fatal(err)
 	}
 	go x.read()
-	cmd := x.cmd
 	go func() {
 		x.ended <- cmd.Wait()
 		close(x.ended)

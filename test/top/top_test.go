@@ -182,6 +182,8 @@ func TestLive(t *testing.T) {
 	x.see("every 7s")
 	x.press("\x1b[B\x1b[6~\x1b[A\x1b[Z0") // down, page down, up, back tab, all
 	x.see("shop (listener)")
+	x.press("\x1a4") // Ctrl-Z, which nobody is there to continue from: it goes on
+	x.see("EVENTS")
 	x.press("q")
 	x.end(0)
 	if !coloured(x.written()) {
@@ -229,6 +231,31 @@ func (x *terminal) screenSize() (int, int) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.screen.size()
+}
+
+// Ctrl-Z gives the terminal to the shell, and fg takes it back: then keys work
+// as before, which they would not had the shell set it up last.
+func TestStopAndContinue(t *testing.T) {
+	n := startNode(t)
+	x := openTerminal(t, 80, 24)
+	x.run(exec.Command("bash", "--norc", "--noprofile", "-i"), "PS1=ready> ")
+	x.see("ready>")
+	x.press(fmt.Sprintf("%s top -d 0.1 -s %s\r", program, n.socket))
+	x.see("shop (listener)")
+	for range 5 {
+		x.press("\x1a")
+		x.see("Stopped")
+		x.press("fg\r")
+		x.miss("Stopped")
+		x.press("4")
+		x.see("the latest first")
+		x.press("0")
+		x.see("shop (listener)")
+	}
+	x.press("q")
+	x.see("ready>")
+	x.press("exit 0\r")
+	x.end(0)
 }
 
 // The node ends and comes back while somebody looks.
