@@ -123,8 +123,8 @@ func (s *Service) wants() []service {
 func (s *Service) someoneLeft() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.pair.trouble != "" {
-		s.pairUp() // the kernel's: it may do it now
+	if s.pair.trouble != "" || len(s.pair.lost) > 0 {
+		s.pairUp() // the kernel may do it now, or the time of those that were lost is over
 	}
 	if s.plane == nil || !s.leaving.waiting() {
 		return false

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"evenkeel/internal/l4"
 	"evenkeel/internal/l4/flowsync"
@@ -30,6 +31,10 @@ type kernelTeller interface {
 // flowCounter is a plane that knows how many connections it remembers.
 type flowCounter interface{ Remembered() (int, error) }
 
+// afterwards is how long a director that has lost an address still tells of its
+// connections: the one that has taken it may just have begun, and have none.
+const afterwards = 5 * time.Second
+
 // pairing is what lvs_sync_daemon asks for. It is guarded by the service's mu,
 // but for what the teller looks at.
 type pairing struct {
@@ -38,7 +43,8 @@ type pairing struct {
 	kernel   bool   // the kernel's daemons are ours
 	active   bool
 	trouble  string
-	masters  map[string]bool // instances that have their addresses here
+	masters  map[string]bool      // instances that have their addresses here
+	lost     map[string]time.Time // those that had, and since when they have not
 	about    atomic.Pointer[aboutFlows]
 }
 
@@ -100,29 +106,59 @@ func (s *Service) Masters(names map[string]bool) {
 // pairUp makes the telling as it is wanted.
 func (s *Service) pairUp() {
 	s.queue.mu.Lock()
-	if s.queue.masters != nil {
-		s.pair.masters, s.queue.masters = s.queue.masters, nil
+	if now := s.queue.masters; now != nil {
+		s.queue.masters = nil
+		s.pair.follow(now, time.Now())
 	}
 	s.queue.mu.Unlock()
+	tells := s.pair.tells(time.Now())
 	l := &s.plan.model.LVS
 	s.pair.active = l.SyncInstance == "" || s.pair.masters[l.SyncInstance]
+	still := s.pair.active || tells[l.SyncInstance]
 	syncer, ours := s.plane.(l4.Syncer)
 	kernel, theirs := s.plane.(kernelTeller)
 	switch {
 	case l.SyncInterface == "" || s.plane == nil:
 		s.alone(false)
 	case ours && s.opt.Sync != nil:
-		s.pair.about.Store(&aboutFlows{owner: owners(s.plan.model), masters: maps.Clone(s.pair.masters), leaving: s.leaving.places()})
+		s.pair.about.Store(&aboutFlows{owner: owners(s.plan.model), masters: tells, leaving: s.leaving.places()})
 		if want := syncSettings(l); s.pair.teller == nil || want != s.pair.settings {
 			s.alone(false)
 			s.pair.settings = want
 			s.pair.teller = s.opt.Sync(want, s.table(syncer), s.pairNotice)
 		}
-		s.pair.teller.Active(s.pair.active)
+		s.pair.teller.Active(still)
 	case theirs:
 		s.pair.settings, s.pair.kernel = syncSettings(l), true
 		s.pairTrouble(pairKernel(kernel, s.pair.settings, s.pair.active, l.SyncInstance == "" || !s.pair.active))
 	}
+}
+
+// follow notes which instances have their addresses here.
+func (p *pairing) follow(masters map[string]bool, now time.Time) {
+	if p.lost == nil {
+		p.lost = map[string]time.Time{}
+	}
+	for name := range p.masters {
+		if !masters[name] {
+			p.lost[name] = now
+		}
+	}
+	p.masters = masters
+}
+
+// tells are the instances whose connections are this director's to tell of.
+func (p *pairing) tells(now time.Time) map[string]bool {
+	all := maps.Clone(p.masters)
+	for name, at := range p.lost {
+		switch {
+		case p.masters[name] || now.Sub(at) >= afterwards:
+			delete(p.lost, name)
+		default:
+			all[name] = true
+		}
+	}
+	return all
 }
 
 // table is the plane for the teller.

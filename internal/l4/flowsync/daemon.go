@@ -73,7 +73,7 @@ const (
 	helloEvery   = time.Second
 
 	changeRate  = 40000 // connections a second
-	refreshRate = 20000
+	refreshRate = 40000
 )
 
 // medium is what datagrams go over: link is the real one.

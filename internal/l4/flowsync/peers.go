@@ -96,13 +96,17 @@ type pace struct {
 	at          time.Duration
 }
 
-// take asks for one; the answer is how long to wait before the next.
+// nap is the shortest pause: many small ones would cost more than they save.
+const nap = 10 * time.Millisecond
+
+// take asks for one; the answer is how long to wait before it.
 func (p *pace) take(now time.Duration) time.Duration {
 	p.tokens = min(p.burst, p.tokens+p.rate*(now-p.at).Seconds())
 	p.at = now
 	p.tokens--
-	if p.tokens >= 0 {
+	wait := time.Duration(-p.tokens / p.rate * float64(time.Second))
+	if wait < nap {
 		return 0
 	}
-	return time.Duration(-p.tokens / p.rate * float64(time.Second))
+	return wait
 }
