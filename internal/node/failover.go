@@ -136,6 +136,10 @@ func (f *Failover) Start(page *lease.Page, state []byte) error {
 	if err := f.svc.Start(page, state); err != nil {
 		return err
 	}
+	if len(state) == 0 {
+		return nil // forwarding has begun: see beside
+	}
+	// VRRP goes on at once; packets are forwarded anyhow.
 	if err := f.forward.svc.Start(); err != nil {
 		f.stop(false) // an address that nothing stands behind is worse than none
 		return err
@@ -158,8 +162,11 @@ func (f *Failover) Apply() {
 	f.forward.svc.Apply()
 }
 
-// Release implements holder.Service.
+// Release implements holder.Service. Packets of addresses that stay, because
+// they are nobody's to move, are forwarded on when the keeper has died: nobody
+// wanted that to end, and the next process goes on from there.
 func (f *Failover) Release(why string) {
+	f.forward.retire.Store(why == holder.KeeperDied)
 	if f.opt.KeepAddresses {
 		f.svc.Leave()
 		f.closeMetrics()

@@ -381,6 +381,7 @@ type director struct {
 	node    string
 	file    string
 	program string // a copy of its own, which can be exchanged
+	argv    []string
 	cmd     *exec.Cmd
 	log     *output
 }
@@ -424,11 +425,8 @@ func (l *lan) start(n, text string, argv func(d *director) []string) *director {
 	d.write(text)
 	d.program = filepath.Join(l.dir, "evenkeel-"+n)
 	d.install()
-	d.cmd = l.in(n, argv(d)...)
-	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
-	if err := d.cmd.Start(); err != nil {
-		l.t.Fatal(err)
-	}
+	d.argv = argv(d)
+	d.begin()
 	l.t.Cleanup(func() {
 		if l.t.Failed() && d.cmd != nil {
 			l.t.Logf("director %s has\n%s", n, d.ctl("services"))
@@ -438,9 +436,27 @@ func (l *lan) start(n, text string, argv func(d *director) []string) *director {
 			l.t.Logf("director %s said:\n%s", n, d.log)
 		}
 	})
-	l.eventually("director "+n, func() bool { return strings.Contains(d.ctl("services"), "virtual_server") })
+	l.eventually("director "+n, d.serves)
 	return d
 }
+
+func (d *director) begin() {
+	d.t.Helper()
+	d.cmd = d.in(d.node, d.argv...)
+	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
+	if err := d.cmd.Start(); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// restart begins anew after the processes were killed.
+func (d *director) restart() {
+	d.t.Helper()
+	d.begin()
+	d.eventually("director "+d.node+" again", d.serves)
+}
+
+func (d *director) serves() bool { return strings.Contains(d.ctl("services"), "virtual_server") }
 
 // install puts a new copy of the program into its place, as a package manager
 // does.
@@ -500,19 +516,28 @@ func (d *director) reload(text string) {
 	}
 }
 
-// failover is the process that forwards: the keeper's child.
-func (d *director) failover() int {
-	// A child is listed with the thread that made it.
-	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", d.cmd.Process.Pid))
-	for _, list := range lists {
-		b, _ := os.ReadFile(list)
-		for _, w := range strings.Fields(string(b)) {
-			if n, err := strconv.Atoi(w); err == nil && n > 0 {
-				return n
+// failover is the process that forwards: the keeper's child; 0: there is none, or
+// one takes another's place just now.
+func (d *director) failover() (pid int) {
+	for line := range strings.Lines(d.command("status", "-p", strconv.Itoa(d.cmd.Process.Pid))) {
+		if words := strings.Fields(line); len(words) > 1 && words[1] == "failover" {
+			if pid != 0 {
+				return 0
 			}
+			pid, _ = strconv.Atoi(words[0])
 		}
 	}
-	return 0
+	return pid
+}
+
+// another waits until there is one process that forwards, and not this one.
+func (d *director) another(old int) (pid int) {
+	d.t.Helper()
+	d.eventually("another process forwards", func() bool {
+		pid = d.failover()
+		return pid != 0 && pid != old && d.serves()
+	})
+	return pid
 }
 
 // holds says whether the node has an address.

@@ -32,18 +32,19 @@ const (
 type pairOf struct {
 	*lan
 	d, e *director
+	text func(state string, priority int) string // of a director's configuration
 }
 
 // pair starts two directors. Each has the same services, told of by what is in
 // global.
 func (l *lan) pair(global, services string, addresses ...string) *pairOf {
 	l.t.Helper()
-	text := func(state string, priority int) string {
+	p := &pairOf{lan: l}
+	p.text = func(state string, priority int) string {
 		return strings.Replace(globals, "}", "  "+global+"\n}", 1) + vrrp(state, priority, addresses...) + services
 	}
-	p := &pairOf{lan: l}
-	p.d = l.director("d", text("MASTER", 150))
-	p.e = l.director("e", text("BACKUP", 100))
+	p.d = l.director("d", p.text("MASTER", 150))
+	p.e = l.director("e", p.text("BACKUP", 100))
 	l.eventually("the master", func() bool { return l.holds("d", vip) && !l.holds("e", vip) })
 	l.eventually("both servers", func() bool { return only(l.who(8), "1", "2") })
 	return p
@@ -268,5 +269,40 @@ func TestPairNAT(t *testing.T) {
 			p := l.pair(told, virtual("NAT", "wlc", "", real("10.80.0.21 8080", ""), real("10.80.0.22 8080", "")), vip+"/24", insideVIP+"/24")
 			p.survive(true, func() { lose(p) })
 		})
+	}
+}
+
+// TestPairBack: a director that comes back takes its address again, and with it
+// the connections, also those that are older than its absence.
+func TestPairBack(t *testing.T) {
+	l := newLAN(t)
+	l.behind(insideVIP)
+	l.serve("1")
+	l.serve("2")
+	p := l.pair(told, virtual("NAT", "wlc", "", real("10.80.0.21 8080", ""), real("10.80.0.22 8080", "")), vip+"/24", insideVIP+"/24")
+	idle := p.connect(idling)
+	all := func(when string) {
+		t.Helper()
+		bad := 0
+		var last error
+		for _, c := range idle {
+			_ = c.SetDeadline(time.Now().Add(patience))
+			if _, err := ask(c, "/"); err != nil {
+				bad, last = bad+1, err
+			}
+		}
+		if bad > 0 {
+			t.Fatalf("%s: %d of %d connections did not go on: %v", when, bad, idling, last)
+		}
+	}
+	all("at first")
+	l.eventually("the backup knows the connections", func() bool { s := p.e.pairStatus(); return s.active() >= idling })
+	p.d.stop()
+	all("by the backup")
+	p.d = l.director("d", p.text("MASTER", 150))
+	l.eventually("the master is back", func() bool { return l.holds("d", vip) && !l.holds("e", vip) })
+	all("by the master that has come back")
+	if s := p.e.pairStatus(); s.Pair == nil || s.Pair.Tells {
+		t.Errorf("the backup says %+v", s.Pair)
 	}
 }

@@ -23,13 +23,20 @@ type Service interface {
 	Start(page *lease.Page, state []byte) error
 	// Apply switches to what Prepare read.
 	Apply()
-	// Release hands all addresses over, and returns when they are gone.
+	// Release hands all addresses over, and returns when they are gone. why is
+	// Stopped or KeeperDied.
 	Release(why string)
 	// Retire writes the state down and stops; addresses stay as they are.
 	Retire()
 	// Control answers one command of a person.
 	Control(line string) string
 }
+
+// Reasons of Release.
+const (
+	Stopped    = "stopped"
+	KeeperDied = "the keeper has died" // nobody wanted it to end
+)
 
 // Options are how Run behaves around a service.
 type Options struct {
@@ -93,13 +100,13 @@ func Run(l *Link, svc Service, o Options) int {
 			return 0
 		case OpRelease:
 			if serves {
-				svc.Release("stopped")
+				svc.Release(Stopped)
 			}
 			return 0
 		}
 	}
 	if serves {
-		svc.Release("the keeper has died")
+		svc.Release(KeeperDied)
 	}
 	return 1
 }
