@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/cilium/ebpf"
@@ -22,76 +23,116 @@ const (
 	decapPriority  = 48990
 )
 
-// attachment is the director on one interface: a link, or a clsact filter.
+// attachment is a program on one interface: a link, or a clsact filter.
 type attachment struct {
 	name   string
+	index  int
+	kind   string // tcx, tcx-egress, xdp, clsact, clsact-egress
 	link   link.Link
+	path   string // where the link is pinned
 	filter *netlink.BpfFilter
 	handle *netlink.Handle // of the namespace that filter is in
 }
 
-// attach puts the director on the interfaces. On those where an earlier
-// process left it, the program is exchanged: no packet passes without one.
+// attach puts the director on the interfaces that there are now. On those where
+// an earlier process left it, the program is exchanged: no packet passes
+// without one.
 func (p *Plane) attach() error {
-	names, err := interfaces(p.opts.Interfaces)
+	links, err := interfaces(p.opts.Interfaces)
 	if err != nil {
 		return err
 	}
-	on := attacher{mode: p.opts.Mode, pin: p.opts.Pin, prog: p.prog}
-	for _, name := range names {
-		a, err := on.attachTo(name)
-		if err != nil {
-			return fmt.Errorf("attach to %s: %w", name, err)
+	for _, l := range links {
+		if err := p.attachTo(l); err != nil {
+			return fmt.Errorf("attach to %s: %w", l.Attrs().Name, err)
 		}
-		p.attached = append(p.attached, a)
-		if p.fast == nil {
-			continue
-		}
-		if a, err = p.attachNative(name); err != nil {
-			return fmt.Errorf("attach to %s: %w", name, err)
-		}
-		p.attached = append(p.attached, a)
 	}
+	return p.attachLoopback()
+}
+
+// attachTo puts the director on one interface.
+func (p *Plane) attachTo(l netlink.Link) error {
+	on := attacher{mode: p.opts.Mode, pin: p.opts.Pin, prog: p.prog}
+	a, err := on.attachTo(l)
+	if err != nil {
+		return err
+	}
+	p.note(a)
+	if p.fast == nil {
+		return nil
+	}
+	if a, err = p.attachNative(l); err != nil {
+		return err
+	}
+	p.note(a)
 	return nil
 }
 
+func (p *Plane) note(a *attachment) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.attached = append(p.attached, a)
+}
+
 // interfaces are those that are named, or all of Ethernet.
-func interfaces(names []string) ([]string, error) {
+func interfaces(names []string) (list []netlink.Link, err error) {
 	if len(names) > 0 {
-		return names, nil
+		for _, name := range names {
+			l, err := netlink.LinkByName(name)
+			if err != nil {
+				return nil, fmt.Errorf("interface %s: %w", name, err)
+			}
+			list = append(list, l)
+		}
+		return list, nil
 	}
 	links, err := netlink.LinkList()
 	if err != nil {
 		return nil, fmt.Errorf("interfaces: %w", err)
 	}
-	for _, l := range links {
-		// A bridge's or bond's ports hand their packets to it.
-		if a := l.Attrs(); a.EncapType == "ether" && a.MasterIndex == 0 {
-			names = append(names, a.Name)
-		}
-	}
-	if len(names) == 0 {
+	if list = wanted(nil, links); len(list) == 0 {
 		return nil, errors.New("this host has no Ethernet interface")
 	}
-	return names, nil
+	return list, nil
+}
+
+// wanted are the interfaces that the director goes on, of all that there are.
+func wanted(names []string, links []netlink.Link) (list []netlink.Link) {
+	kinds := make(map[int]string, len(links))
+	for _, l := range links {
+		kinds[l.Attrs().Index] = l.Type()
+	}
+	for _, l := range links {
+		a := l.Attrs()
+		if len(names) > 0 {
+			if slices.Contains(names, a.Name) {
+				list = append(list, l)
+			}
+			continue
+		}
+		// A bridge's or bond's ports hand their packets to it. A VRF has no
+		// packets of its own.
+		if a.EncapType != "ether" || l.Type() == "vrf" || a.MasterIndex != 0 && kinds[a.MasterIndex] != "vrf" {
+			continue
+		}
+		list = append(list, l)
+	}
+	return list
 }
 
 // attacher is how to put one program on interfaces.
 type attacher struct {
-	mode Mode
-	pin  string
-	prog *ebpf.Program
+	mode   Mode
+	pin    string
+	prog   *ebpf.Program
+	egress bool
 
 	// Of clsact filters; zero: the director's.
 	filter   string
 	priority uint16
 }
 
-func (p *attacher) attachTo(name string) (*attachment, error) {
-	l, err := netlink.LinkByName(name)
-	if err != nil {
-		return nil, err
-	}
+func (p *attacher) attachTo(l netlink.Link) (*attachment, error) {
 	mode := p.mode
 	if mode == Auto || mode == Native || mode == TCX {
 		a, err := p.attachTCX(l)
@@ -107,22 +148,26 @@ func (p *attacher) attachTo(name string) (*attachment, error) {
 }
 
 func (p *attacher) attachTCX(l netlink.Link) (*attachment, error) {
-	return p.keepLink(l, "tcx", func() (link.Link, error) {
-		return link.AttachTCX(link.TCXOptions{Interface: l.Attrs().Index, Program: p.prog, Attach: ebpf.AttachTCXIngress})
+	kind, hook := "tcx", ebpf.AttachTCXIngress
+	if p.egress {
+		kind, hook = "tcx-egress", ebpf.AttachTCXEgress
+	}
+	return p.keepLink(l, kind, func() (link.Link, error) {
+		return link.AttachTCX(link.TCXOptions{Interface: l.Attrs().Index, Program: p.prog, Attach: hook})
 	})
 }
 
 // keepLink takes a pinned link over, or makes one and pins it where that is
 // wanted.
 func (p *attacher) keepLink(l netlink.Link, kind string, make func() (link.Link, error)) (*attachment, error) {
-	a := &attachment{name: l.Attrs().Name}
+	a := &attachment{name: l.Attrs().Name, index: l.Attrs().Index, kind: kind}
 	path := ""
 	if p.pin != "" {
 		path = filepath.Join(p.pin, "links", kind+"-"+strconv.Itoa(l.Attrs().Index))
 		old, err := link.LoadPinnedLink(path, nil)
 		if err == nil {
 			if err = old.Update(p.prog); err == nil {
-				a.link = old
+				a.link, a.path = old, path
 				return a, nil
 			}
 			// Its interface is gone, and another has the number now.
@@ -142,6 +187,7 @@ func (p *attacher) keepLink(l netlink.Link, kind string, make func() (link.Link,
 			made.Close()
 			return nil, err
 		}
+		a.path = path
 	}
 	return a, nil
 }
@@ -162,9 +208,13 @@ func (p *attacher) attachClsact(l netlink.Link) (*attachment, error) {
 	if priority == 0 {
 		name, priority = filterName, filterPriority
 	}
+	kind, parent := "clsact", uint32(netlink.HANDLE_MIN_INGRESS)
+	if p.egress {
+		kind, parent = "clsact-egress", netlink.HANDLE_MIN_EGRESS
+	}
 	filter := &netlink.BpfFilter{
 		FilterAttrs: netlink.FilterAttrs{
-			LinkIndex: l.Attrs().Index, Parent: netlink.HANDLE_MIN_INGRESS, Handle: 1,
+			LinkIndex: l.Attrs().Index, Parent: parent, Handle: 1,
 			Protocol: unix.ETH_P_ALL, Priority: priority,
 		},
 		Fd: p.prog.FD(), Name: name, DirectAction: true,
@@ -173,7 +223,16 @@ func (p *attacher) attachClsact(l netlink.Link) (*attachment, error) {
 		handle.Close()
 		return nil, fmt.Errorf("filter: %w", err)
 	}
-	return &attachment{name: l.Attrs().Name, filter: filter, handle: handle}, nil
+	return &attachment{name: l.Attrs().Name, index: l.Attrs().Index, kind: kind, filter: filter, handle: handle}, nil
+}
+
+// gone is what is left to do when the interface is no more, or no place for the
+// program any more.
+func (a *attachment) gone() {
+	if a.path != "" {
+		os.Remove(a.path)
+	}
+	_ = a.close(false) // with the interface it went by itself
 }
 
 // close detaches, unless it is kept.
@@ -209,16 +268,18 @@ func removeFilters(priority uint16) error {
 	}
 	var errs []error
 	for _, l := range links {
-		if f := findFilter(l, priority); f != nil {
-			errs = append(errs, netlink.FilterDel(f))
+		for _, parent := range []uint32{netlink.HANDLE_MIN_INGRESS, netlink.HANDLE_MIN_EGRESS} {
+			if f := findFilter(l, parent, priority); f != nil {
+				errs = append(errs, netlink.FilterDel(f))
+			}
 		}
 	}
 	return errors.Join(errs...)
 }
 
 // findFilter is the filter of ours on an interface; nil: it has none.
-func findFilter(l netlink.Link, priority uint16) *netlink.BpfFilter {
-	filters, err := netlink.FilterList(l, netlink.HANDLE_MIN_INGRESS)
+func findFilter(l netlink.Link, parent uint32, priority uint16) *netlink.BpfFilter {
+	filters, err := netlink.FilterList(l, parent)
 	if err != nil {
 		return nil
 	}

@@ -61,15 +61,15 @@ func (d *Decapsulator) open(o DecapOptions) error {
 	if err := d.Set(o.Addresses...); err != nil {
 		return err
 	}
-	names, err := interfaces(o.Interfaces)
+	links, err := interfaces(o.Interfaces)
 	if err != nil {
 		return err
 	}
 	on := attacher{mode: o.Mode, prog: d.objects.Decapsulate, filter: decapName, priority: decapPriority}
-	for _, name := range names {
-		a, err := on.attachTo(name)
+	for _, l := range links {
+		a, err := on.attachTo(l)
 		if err != nil {
-			return fmt.Errorf("attach to %s: %w", name, err)
+			return fmt.Errorf("attach to %s: %w", l.Attrs().Name, err)
 		}
 		d.links = append(d.links, a)
 	}
@@ -79,16 +79,13 @@ func (d *Decapsulator) open(o DecapOptions) error {
 // Decapsulates looks for what was kept: nil says that packets to these addresses
 // are unwrapped on every Ethernet interface of this host.
 func Decapsulates(addresses []netip.Addr) error {
-	names, err := interfaces(nil)
+	links, err := interfaces(nil)
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		l, err := netlink.LinkByName(name)
-		if err != nil {
-			return err
-		}
-		f := findFilter(l, decapPriority)
+	for _, l := range links {
+		name := l.Attrs().Name
+		f := findFilter(l, netlink.HANDLE_MIN_INGRESS, decapPriority)
 		if f == nil {
 			return fmt.Errorf("the program is not attached to %s", name)
 		}

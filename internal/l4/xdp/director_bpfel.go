@@ -182,7 +182,7 @@ type directorLearnedHop struct {
 	_       structs.HostLayout
 	Mac     [3]uint32
 	Ifindex uint32
-	Mtu     uint32
+	Tick    uint32
 	Zero    uint32
 }
 
@@ -269,28 +269,29 @@ type directorSweeper struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	directorMapBlocks        = "blocks"
-	directorMapCacheds       = "cacheds"
-	directorMapDestCounters  = "dest_counters"
-	directorMapDestStates    = "dest_states"
-	directorMapDests         = "dests"
-	directorMapDrops         = "drops"
-	directorMapFlows4        = "flows4"
-	directorMapFlows6        = "flows6"
-	directorMapFragments     = "fragments"
-	directorMapHops          = "hops"
-	directorMapLearnedHops   = "learned_hops"
-	directorMapLedgers       = "ledgers"
-	directorMapRanges        = "ranges"
-	directorMapRing4s        = "ring4s"
-	directorMapRing6s        = "ring6s"
-	directorMapScratches     = "scratches"
-	directorMapServiceStates = "service_states"
-	directorMapServices      = "services"
-	directorMapSettings      = "settings"
-	directorMapSweepers      = "sweepers"
-	directorProgControl      = "control"
-	directorProgDirector     = "director"
+	directorMapBlocks         = "blocks"
+	directorMapCacheds        = "cacheds"
+	directorMapDestCounters   = "dest_counters"
+	directorMapDestStates     = "dest_states"
+	directorMapDests          = "dests"
+	directorMapDrops          = "drops"
+	directorMapFlows4         = "flows4"
+	directorMapFlows6         = "flows6"
+	directorMapFragments      = "fragments"
+	directorMapHops           = "hops"
+	directorMapLearnedHops    = "learned_hops"
+	directorMapLedgers        = "ledgers"
+	directorMapRanges         = "ranges"
+	directorMapRing4s         = "ring4s"
+	directorMapRing6s         = "ring6s"
+	directorMapScratches      = "scratches"
+	directorMapServiceStates  = "service_states"
+	directorMapServices       = "services"
+	directorMapSettings       = "settings"
+	directorMapSweepers       = "sweepers"
+	directorProgControl       = "control"
+	directorProgDirector      = "director"
+	directorProgDirectorLocal = "director_local"
 )
 
 // loadDirector returns the embedded CollectionSpec for director.
@@ -335,8 +336,9 @@ type directorSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type directorProgramSpecs struct {
-	Control  *ebpf.ProgramSpec `ebpf:"control"`
-	Director *ebpf.ProgramSpec `ebpf:"director"`
+	Control       *ebpf.ProgramSpec `ebpf:"control"`
+	Director      *ebpf.ProgramSpec `ebpf:"director"`
+	DirectorLocal *ebpf.ProgramSpec `ebpf:"director_local"`
 }
 
 // directorMapSpecs contains maps before they are loaded into the kernel.
@@ -448,14 +450,16 @@ type directorVariables struct {
 //
 // It can be passed to loadDirectorObjects or ebpf.CollectionSpec.LoadAndAssign.
 type directorPrograms struct {
-	Control  *ebpf.Program `ebpf:"control"`
-	Director *ebpf.Program `ebpf:"director"`
+	Control       *ebpf.Program `ebpf:"control"`
+	Director      *ebpf.Program `ebpf:"director"`
+	DirectorLocal *ebpf.Program `ebpf:"director_local"`
 }
 
 func (p *directorPrograms) Close() error {
 	return _DirectorClose(
 		p.Control,
 		p.Director,
+		p.DirectorLocal,
 	)
 }
 

@@ -7,12 +7,14 @@
 // says, so that forwarding goes on without this process and a new one takes it
 // over.
 //
-// What it does not do: SCTP, GUE and GRE
-// tunnels, persistence engines (IPVS does those), and clients on the director
-// itself. Marks are those that a packet has when it comes to tc, before
+// What it does not do: SCTP, GUE and GRE tunnels and persistence engines (IPVS
+// does those). Marks are those that a packet has when it comes to tc, before
 // netfilter sets its own. The host's stack gets what is malformed, and drops
-// it.
+// it. Clients on the director itself are served for addresses that it has, whose
+// packets pass the loopback, with one-packet services as with others; in a
+// tunnel of the other address family they are not.
 //
-// It touches no address, route or sysctl of the host and decides nothing
-// about which servers are well.
+// It touches no address or route of the host and no sysctl but the loopback's
+// accept_local, without which IPv4 clients on the director get no answers. It
+// decides nothing about which servers are well.
 package xdp

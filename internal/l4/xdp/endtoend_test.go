@@ -259,9 +259,8 @@ func TestDR(t *testing.T) {
 	through(t, l, p)
 }
 
-func TestTUN(t *testing.T) {
-	l := newLAN(t, "tun")
-	l.direct()
+// decapsulate has both servers take TUN's outer headers off.
+func (l *lan) decapsulate(t *testing.T) {
 	for _, s := range []string{"s1", "s2"} {
 		var d *Decapsulator
 		var err error
@@ -274,6 +273,12 @@ func TestTUN(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+func TestTUN(t *testing.T) {
+	l := newLAN(t, "tun")
+	l.direct()
+	l.decapsulate(t)
 	l.servers(func(n int) []string { return []string{vip4, vip6} })
 	p := l.director(Options{})
 	l.set(p, everything(l4.TUN))
@@ -508,9 +513,6 @@ func TestXDP(t *testing.T) {
 		}
 	}
 	waitUntil(t, 5*time.Second, func() bool { return p.hops.known() })
-	if err := p.attached[0].link.Close(); err != nil { // tc: from here on it is XDP alone
-		t.Fatal(err)
-	}
-	p.attached = p.attached[1:]
+	p.detach(func(a *attachment) bool { return a.kind != "xdp" }) // from here on it is XDP alone
 	through(t, l, p)
 }

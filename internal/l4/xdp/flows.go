@@ -175,7 +175,8 @@ func (p *Plane) Changed(since uint32, all bool, yield func(l4.Sync) bool) (uint3
 	err := p.walkFamilies(v4, v6, func(e *entry) bool {
 		f := &e.flow
 		r := servers[f.Dest]
-		if f.Flags&flowReverse != 0 || f.State == stateDead || r.server == nil {
+		// A client here ends with its host.
+		if f.Flags&(flowReverse|flowLocal) != 0 || f.State == stateDead || r.server == nil {
 			return true
 		}
 		at := f.Changed

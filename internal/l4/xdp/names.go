@@ -27,6 +27,7 @@ const (
 	flowDestination = 0x04
 	flowNoOutput    = 0x08
 	flowHeld        = 0x40
+	flowLocal       = 0x80
 
 	kindMark = 3
 

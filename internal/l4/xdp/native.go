@@ -44,11 +44,7 @@ func loadNative(m *directorMaps, options ebpf.CollectionOptions) (*driverObjects
 
 // attachNative puts XDP before tc. What XDP leaves alone for want of a known
 // neighbour, tc sends.
-func (p *Plane) attachNative(name string) (*attachment, error) {
-	l, err := netlink.LinkByName(name)
-	if err != nil {
-		return nil, err
-	}
+func (p *Plane) attachNative(l netlink.Link) (*attachment, error) {
 	if err := p.port(l); err != nil {
 		return nil, err
 	}
@@ -72,4 +68,20 @@ func (p *Plane) port(l netlink.Link) error {
 	copy(b[:], mac)
 	record := driverPort{Mac: [2]uint32{binary.NativeEndian.Uint32(b[:]), binary.NativeEndian.Uint32(b[4:])}}
 	return p.fast.XdpPorts.Put(uint32(l.Attrs().Index), &record)
+}
+
+// renewPort follows a change of an interface's hardware address.
+func (p *Plane) renewPort(l netlink.Link) {
+	if p.fast == nil {
+		return
+	}
+	if err := p.port(l); err != nil {
+		p.opts.Log.Error("XDP", "interface", l.Attrs().Name, "error", err)
+	}
+}
+
+func (p *Plane) forgetPort(a *attachment) {
+	if p.fast != nil && a.kind == "xdp" {
+		_ = p.fast.XdpPorts.Delete(uint32(a.index)) // it may have none
+	}
 }

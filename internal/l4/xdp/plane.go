@@ -30,7 +30,8 @@ const (
 // Options are how to open a plane.
 type Options struct {
 	// Interfaces are where clients' packets and servers' answers come in. None:
-	// every Ethernet interface that there is, and the loopback is not one.
+	// every Ethernet interface that there is or comes. What processes on this
+	// host send to its own addresses is seen on the loopback in any case.
 	Interfaces []string
 	Mode       Mode
 
@@ -80,14 +81,17 @@ type Plane struct {
 	maps  directorMaps
 	prog  *ebpf.Program
 	ctl   *ebpf.Program  // the control program
+	local *ebpf.Program  // the loopback's
 	fast  *driverObjects // XDP's, in that mode
 	hops  *hops
+	watch *watcher
 	stop  chan struct{}
 	ended sync.WaitGroup
 	rooms sync.Pool // of *room
 
 	mu       sync.Mutex
 	attached []*attachment
+	loose    bool // this process had the loopback accept local sources
 	closed   bool
 	config   l4.Config
 	services map[l4.Key]*service
@@ -164,7 +168,7 @@ func Open(o Options) (*Plane, error) {
 		return nil, fmt.Errorf("load the director (evenkeel check says what this kernel misses): %w", err)
 	}
 	p := &Plane{
-		opts: o, maps: objects.directorMaps, prog: objects.Director, ctl: objects.Control,
+		opts: o, maps: objects.directorMaps, prog: objects.Director, ctl: objects.Control, local: objects.DirectorLocal,
 		stop:     make(chan struct{}),
 		services: make(map[l4.Key]*service), gone: make(map[goneKey]*server),
 		serials: newNumbers(objects.Services.MaxEntries()), places: newNumbers(objects.Dests.MaxEntries()),
@@ -181,14 +185,18 @@ func Open(o Options) (*Plane, error) {
 		return nil, err
 	}
 	if err = errors.Join(p.adopt(), startSweepers(p.ctl)); err == nil {
+		p.watch, err = openWatcher()
+	}
+	if err == nil {
 		err = p.attach()
 	}
 	if err != nil {
 		p.release()
 		return nil, err
 	}
-	p.ended.Add(1)
+	p.ended.Add(2)
 	go p.tend()
+	go p.follow()
 	return p, nil
 }
 
@@ -271,11 +279,14 @@ func (p *Plane) release() error {
 	for _, a := range p.attached {
 		errs = append(errs, a.close(p.opts.Pin != ""))
 	}
+	if p.watch != nil {
+		p.watch.close()
+	}
 	p.hops.close()
 	if p.fast != nil {
 		errs = append(errs, p.fast.Close())
 	}
-	return errors.Join(append(errs, p.prog.Close(), p.ctl.Close(), p.maps.Close())...)
+	return errors.Join(append(errs, p.prog.Close(), p.ctl.Close(), p.local.Close(), p.maps.Close())...)
 }
 
 // Remove ends what a plane left behind under a directory: it detaches the

@@ -45,6 +45,10 @@
 #define REFRESH_TICKS 16
 /* How long a flow's own next hop is believed (1 s). */
 #define LEARN_TICKS 60
+/* How long a client's next hop is kept that no route leads to (1 min), and how
+ * many the sweeper looks at each time it comes. */
+#define UNLEARN_TICKS 3577
+#define UNLEARN_PART 64
 /* How long a datagram's following fragments are awaited (30 s). */
 #define FRAGMENT_TICKS 1800
 /* How often a persistence template looks again while it has connections. */
@@ -114,6 +118,7 @@ enum scheduler { S_RR, S_WRR, S_LC, S_WLC, S_SH, S_DH, S_MH, S_SED, S_NQ, S_FO, 
 #define FLOW_ORPHAN 0x10      /* reverse without forward: one-packet */
 #define FLOW_SYNCED 0x20      /* came from the other director */
 #define FLOW_HELD 0x40	      /* has a template that it keeps alive */
+#define FLOW_LOCAL 0x80	      /* the client is this host */
 
 /* settings.flags */
 #define SET_EXPIRE_NO_DEST 0x01
@@ -150,6 +155,7 @@ enum state {
  * long lblcr leaves its servers as they are (24 hours, as IPVS). */
 #define CACHED_TICKS 5149841
 #define LEARNED_HOPS 4096
+#define LOOPBACK 1 /* its interface number, in every network namespace */
 /* ICMP errors that one CPU sends in a second (RFC 4443, 2.4 f). */
 #define COMPLAINTS 1000
 /* How long after the table was full packets without a flow go by hash: as long

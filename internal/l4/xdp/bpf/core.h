@@ -11,8 +11,15 @@ static __always_inline int fits(ctx_t *ctx, const struct packet *p, __u32 mtu, _
 		return 1;
 	segment = ctx_gso_size(ctx);
 	/* A packet of several segments is cut to size behind us: headers are at
-	 * most 60 bytes of TCP. */
+	 * most 60 bytes of TCP. An outer header has TCP's segments cut shorter. */
+	if (p->protocol == IPPROTO_TCP)
+		more = 0;
 	return segment && segment + (p->l4 - ETH_LEN) + TCP_LEN + more <= mtu;
+}
+
+static __always_inline int wrap(ctx_t *ctx, const struct packet *p, const struct dest *d, const struct hop *h)
+{
+	return d->family == 4 ? wrap4(ctx, p, h->source4, d->addr[0]) : wrap6(ctx, p, h->source6, d->addr);
 }
 
 /* send_to_server does to a packet what the server's method asks. rewritten is
@@ -34,12 +41,8 @@ static __always_inline int send_to_server(ctx_t *ctx, struct packet *p, const st
 	}
 	if (age(ctx, p))
 		return drop(DROP_INTERNAL);
-	if (d->method == TUN) {
-		int err = d->family == 4 ? wrap4(ctx, p, h->source4, d->addr[0]) :
-					   wrap6(ctx, p, h->source6, d->addr);
-		if (err)
-			return drop(DROP_INTERNAL);
-	}
+	if (d->method == TUN && wrap(ctx, p, d, h))
+		return drop(DROP_INTERNAL);
 	return transmit(ctx, h);
 }
 
@@ -179,6 +182,44 @@ static __always_inline __u32 way_back(ctx_t *ctx, const struct packet *p, const 
 	return n;
 }
 
+#ifdef CTX_HAS_NEIGHBOR
+/* clamp makes the first option of a SYN, which is the largest segment in those
+ * of all common systems, no larger than fits. */
+static __noinline int clamp(ctx_t *ctx, const struct packet *p, __u32 most)
+{
+	__u8 option[4];
+	__be16 old, new = bpf_htons(most);
+
+	if (ctx_load(ctx, p->l4 + TCP_LEN, option, sizeof(option)) || option[0] != 2 || option[1] != 4 ||
+	    (option[2] << 8 | option[3]) <= most)
+		return 0;
+	__builtin_memcpy(&old, option + 2, 2);
+	if (ctx_store(ctx, p->l4 + TCP_LEN + 2, &new, 2))
+		return -1;
+	return bpf_l4_csum_replace(ctx, p->l4 + 16, old, new, 2);
+}
+#endif
+
+/* deliver gives an answer to a process on this host. Its source is an address
+ * of this host, which the stack takes from the loopback only. The loopback's
+ * routes know of no smaller packets, so a process is told in the beginning what
+ * fits into a tunnel. */
+static __always_inline int deliver(ctx_t *ctx, const struct packet *p, const struct dest *d, const struct hop *h)
+{
+#ifdef CTX_HAS_NEIGHBOR
+	__u32 mac[3] = {}, more = p->l4 - ETH_LEN + TCP_LEN + (d->family == 4 ? IP4_LEN : IP6_LEN);
+
+	if (d->method == TUN && p->protocol == IPPROTO_TCP && p->tcp_flags & TCP_SYN &&
+	    h->mtu > more && clamp(ctx, p, h->mtu - more))
+		return drop(DROP_INTERNAL);
+	if (set_macs(ctx, mac))
+		return drop(DROP_INTERNAL);
+	return ctx_deliver(ctx);
+#else
+	return CTX_PASS;
+#endif
+}
+
 /* answer sends what was rewritten that way. */
 static __always_inline int answer(ctx_t *ctx, __u32 way, int verdict)
 {
@@ -198,16 +239,18 @@ static __always_inline int answer(ctx_t *ctx, __u32 way, int verdict)
 #ifdef CTX_HAS_NEIGHBOR
 #define CANNOT(h) 0
 #define NO_WAY(way) 0
+#define LEFT(flags) 0
 #else
 #define CANNOT(h) (!((h)->flags & HOP_MAC))
 #define NO_WAY(way) (!(way))
+#define LEFT(flags) ((flags) & FLOW_LOCAL)
 #endif
 
 /* forward4 and forward6 send a packet the way of its flow. The verifier counts
  * the stack of a whole chain of calls, so the larger one is a call. */
 FORWARD4 int forward4(ctx_t *ctx, struct packet *p, const struct key4 *k, struct flow4 *f)
 {
-	__u32 dest = f->dest, n;
+	__u32 dest = f->dest, n, more = 0;
 	__u8 flags = f->flags;
 	__u32 way = 0;
 	int verdict = CTX_PASS;
@@ -217,6 +260,8 @@ FORWARD4 int forward4(ctx_t *ctx, struct packet *p, const struct key4 *k, struct
 
 	if (!d)
 		return drop(DROP_INTERNAL);
+	if (LEFT(flags))
+		return CTX_PASS;
 	if (!(d->flags & DEST_AVAILABLE)) {
 		if (!(flags & FLOW_REVERSE) && expire_at_once())
 			end4(k, f);
@@ -230,7 +275,7 @@ FORWARD4 int forward4(ctx_t *ctx, struct packet *p, const struct key4 *k, struct
 		return CTX_PASS;
 	if (BUSY(p, f))
 		follow4(p, f);
-	if (flags & FLOW_REVERSE) {
+	if ((flags & (FLOW_REVERSE | FLOW_LOCAL)) == FLOW_REVERSE) {
 		__be32 client[4] = { f->new_daddr };
 
 		way = way_back(ctx, p, client, &f->hop, &f->hop_tick, &verdict);
@@ -250,9 +295,11 @@ FORWARD4 int forward4(ctx_t *ctx, struct packet *p, const struct key4 *k, struct
 			return CTX_PASS;
 		return send_to_server(ctx, p, d);
 	}
-	if (!(flags & FLOW_REVERSE) && !fits(ctx, p, h->mtu, 0)) {
+	if ((flags & (FLOW_REVERSE | FLOW_LOCAL)) == FLOW_LOCAL && d->method == TUN)
+		more = d->family == 4 ? IP4_LEN : IP6_LEN;
+	if (!(flags & FLOW_REVERSE) && !fits(ctx, p, h->mtu, more)) {
 		count_drop(DROP_TOO_BIG);
-		return p->dont_fragment ? complain(ctx, p, TOO_BIG, h->mtu) : CTX_DROP;
+		return p->dont_fragment ? complain(ctx, p, TOO_BIG, h->mtu - more) : CTX_DROP;
 	}
 	if (p->icmp) {
 		if (translate_error4(ctx, p, f))
@@ -267,13 +314,15 @@ FORWARD4 int forward4(ctx_t *ctx, struct packet *p, const struct key4 *k, struct
 			return drop(DROP_INTERNAL);
 	}
 	if (flags & FLOW_REVERSE)
-		return answer(ctx, way, verdict);
+		return flags & FLOW_LOCAL ? deliver(ctx, p, d, h) : answer(ctx, way, verdict);
+	if (more && wrap(ctx, p, d, h))
+		return drop(DROP_INTERNAL);
 	return transmit(ctx, h);
 }
 
 static __noinline int forward6(ctx_t *ctx, struct packet *p, const struct key6 *k, struct flow6 *f)
 {
-	__u32 dest = f->dest, n;
+	__u32 dest = f->dest, n, more = 0;
 	__u8 flags = f->flags;
 	__u32 way = 0;
 	int verdict = CTX_PASS;
@@ -283,6 +332,8 @@ static __noinline int forward6(ctx_t *ctx, struct packet *p, const struct key6 *
 
 	if (!d)
 		return drop(DROP_INTERNAL);
+	if (LEFT(flags))
+		return CTX_PASS;
 	if (!(d->flags & DEST_AVAILABLE)) {
 		if (!(flags & FLOW_REVERSE) && expire_at_once())
 			end6(k, f);
@@ -296,7 +347,7 @@ static __noinline int forward6(ctx_t *ctx, struct packet *p, const struct key6 *
 		return CTX_PASS;
 	if (BUSY(p, f))
 		follow6(p, f);
-	if (flags & FLOW_REVERSE) {
+	if ((flags & (FLOW_REVERSE | FLOW_LOCAL)) == FLOW_REVERSE) {
 		__be32 client[4];
 
 		copy16(client, f->new_daddr);
@@ -317,9 +368,11 @@ static __noinline int forward6(ctx_t *ctx, struct packet *p, const struct key6 *
 			return CTX_PASS;
 		return send_to_server(ctx, p, d);
 	}
-	if (!(flags & FLOW_REVERSE) && !fits(ctx, p, h->mtu, 0)) {
+	if ((flags & (FLOW_REVERSE | FLOW_LOCAL)) == FLOW_LOCAL && d->method == TUN)
+		more = d->family == 4 ? IP4_LEN : IP6_LEN;
+	if (!(flags & FLOW_REVERSE) && !fits(ctx, p, h->mtu, more)) {
 		count_drop(DROP_TOO_BIG);
-		return complain(ctx, p, TOO_BIG, h->mtu);
+		return complain(ctx, p, TOO_BIG, h->mtu - more);
 	}
 	if (p->icmp) {
 		if (translate_error6(ctx, p, f))
@@ -334,7 +387,9 @@ static __noinline int forward6(ctx_t *ctx, struct packet *p, const struct key6 *
 			return drop(DROP_INTERNAL);
 	}
 	if (flags & FLOW_REVERSE)
-		return answer(ctx, way, verdict);
+		return flags & FLOW_LOCAL ? deliver(ctx, p, d, h) : answer(ctx, way, verdict);
+	if (more && wrap(ctx, p, d, h))
+		return drop(DROP_INTERNAL);
 	return transmit(ctx, h);
 }
 
@@ -430,11 +485,41 @@ static __always_inline int refuse(ctx_t *ctx, struct packet *p, int verdict)
 	return CTX_DROP;
 }
 
+/* answers4 and answers6 are whether a packet on the loopback is the answer of a
+ * server on this host to a client on it. */
+static __noinline int answers4(const struct packet *p)
+{
+	struct key4 k = {};
+
+	k.saddr = p->daddr[0];
+	k.daddr = p->saddr[0];
+	k.sport = p->dport;
+	k.dport = p->sport;
+	k.protocol = p->protocol;
+	return bpf_map_lookup_elem(&flows4, &k) != 0;
+}
+
+static __noinline int answers6(const struct packet *p)
+{
+	struct key6 k = {};
+
+	copy16(k.saddr, p->daddr);
+	copy16(k.daddr, p->saddr);
+	k.sport = p->dport;
+	k.dport = p->sport;
+	k.protocol = p->protocol;
+	return bpf_map_lookup_elem(&flows6, &k) != 0;
+}
+
+/* handle4 and handle6 send a packet of a flow, or say NEW. What begins flows is
+ * called beside them, not by them: each call takes of the same 512 bytes of
+ * stack. */
+#define NEW 0x100
+
 static __noinline int handle4(ctx_t *ctx, struct packet *p)
 {
 	struct flow4 *f;
 	struct key4 k;
-	int verdict;
 
 	key4_of(&k, p);
 	f = bpf_map_lookup_elem(&flows4, &k);
@@ -442,24 +527,13 @@ static __noinline int handle4(ctx_t *ctx, struct packet *p)
 		end4(&k, f);
 		f = 0;
 	}
-	if (!f) {
-		if (p->icmp || p->fragment == 2)
-			return CTX_PASS;
-		verdict = schedule(p);
-		if (verdict != V_FORWARD)
-			return refuse(ctx, p, verdict);
-		f = bpf_map_lookup_elem(&flows4, &k);
-		if (!f)
-			return drop(DROP_INTERNAL);
-	}
-	return forward4(ctx, p, &k, f);
+	return f ? forward4(ctx, p, &k, f) : NEW;
 }
 
 static __noinline int handle6(ctx_t *ctx, struct packet *p)
 {
 	struct flow6 *f;
 	struct key6 k;
-	int verdict;
 
 	key6_of(&k, p);
 	f = bpf_map_lookup_elem(&flows6, &k);
@@ -467,17 +541,24 @@ static __noinline int handle6(ctx_t *ctx, struct packet *p)
 		end6(&k, f);
 		f = 0;
 	}
-	if (!f) {
-		if (p->icmp || p->fragment == 2)
-			return CTX_PASS;
-		verdict = schedule(p);
-		if (verdict != V_FORWARD)
-			return refuse(ctx, p, verdict);
-		f = bpf_map_lookup_elem(&flows6, &k);
-		if (!f)
-			return drop(DROP_INTERNAL);
-	}
-	return forward6(ctx, p, &k, f);
+	return f ? forward6(ctx, p, &k, f) : NEW;
+}
+
+static __always_inline int handle(ctx_t *ctx, struct packet *p)
+{
+	int verdict = p->family == 4 ? handle4(ctx, p) : handle6(ctx, p);
+
+	if (verdict != NEW)
+		return verdict;
+	if (p->icmp || p->fragment == 2)
+		return CTX_PASS;
+	if (p->local && (p->family == 4 ? answers4(p) : answers6(p)))
+		return CTX_PASS;
+	verdict = schedule(p);
+	if (verdict != V_FORWARD)
+		return refuse(ctx, p, verdict);
+	verdict = p->family == 4 ? handle4(ctx, p) : handle6(ctx, p);
+	return verdict == NEW ? drop(DROP_INTERNAL) : verdict;
 }
 
 /* relay4 takes a router's word that a tunnelled packet is too big to the
@@ -566,9 +647,9 @@ static __noinline int relay6(ctx_t *ctx, struct packet *p)
 	return answer(ctx, way, verdict);
 }
 
-static __always_inline int direct(ctx_t *ctx)
+static __always_inline int direct(ctx_t *ctx, int local)
 {
-	struct packet p = {};
+	struct packet p = { .local = local };
 	__u16 type;
 	int verdict;
 
@@ -597,5 +678,5 @@ static __always_inline int direct(ctx_t *ctx)
 	}
 	if (p.fragment && fragment(&p) != V_FORWARD)
 		return CTX_PASS;
-	return p.family == 4 ? handle4(ctx, &p) : handle6(ctx, &p);
+	return handle(ctx, &p);
 }

@@ -12,6 +12,7 @@ typedef struct __sk_buff ctx_t;
 static __always_inline void *ctx_data(ctx_t *ctx) { return (void *)(long)ctx->data; }
 static __always_inline void *ctx_end(ctx_t *ctx) { return (void *)(long)ctx->data_end; }
 static __always_inline __u32 ctx_length(ctx_t *ctx) { return ctx->len; }
+#define CTX_HAS_MARK 1
 static __always_inline __u32 ctx_mark(ctx_t *ctx) { return ctx->mark; }
 static __always_inline __u32 ctx_segments(ctx_t *ctx)
 {
@@ -76,6 +77,12 @@ static __always_inline int ctx_redirect_neighbor(ctx_t *ctx, __u32 ifindex,
 						 struct bpf_redir_neigh *nh)
 {
 	return bpf_redirect_neigh(ifindex, nh, sizeof(*nh), 0);
+}
+
+/* ctx_deliver gives a packet to the host's stack as one of the loopback's. */
+static __always_inline int ctx_deliver(ctx_t *ctx)
+{
+	return bpf_redirect(LOOPBACK, BPF_F_INGRESS);
 }
 
 /* ctx_wrap makes room for an outer IP header behind the Ethernet header. */

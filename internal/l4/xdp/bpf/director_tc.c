@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-/* The director under tc: clsact and tcx, on ingress. */
+/* The director under tc: clsact and tcx. */
 #include <linux/types.h>
 #include <linux/bpf.h>
 #include <linux/in.h>
@@ -24,7 +24,15 @@
 SEC("tc")
 int director(struct __sk_buff *ctx)
 {
-	return direct(ctx);
+	return direct(ctx, 0);
+}
+
+/* On egress of the loopback: what processes here send to addresses of this
+ * host. */
+SEC("tc")
+int director_local(struct __sk_buff *ctx)
+{
+	return direct(ctx, 1);
 }
 
 SEC("tc")

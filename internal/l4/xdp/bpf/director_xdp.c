@@ -23,7 +23,7 @@
 SEC("xdp")
 int director_xdp(struct xdp_md *ctx)
 {
-	return direct(ctx);
+	return direct(ctx, 0);
 }
 
 char terms[] SEC("license") = "Dual MIT/GPL";

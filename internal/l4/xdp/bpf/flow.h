@@ -228,6 +228,35 @@ static __always_inline void reverse6(struct key6 *r, const struct key6 *k, const
 
 #define ORPHAN_OR_FORWARD(f) (!((f)->flags & FLOW_REVERSE) || (f)->flags & FLOW_ORPHAN)
 
+/* unlearn frees a client's next hop that no route has led to for a while. No
+ * flow believes in it any more (LEARN_TICKS). Who finds it again meanwhile
+ * first writes the tick and then looks whether it is still there; here it is
+ * first taken away and then the tick looked at. */
+static long unlearn(__u32 i, __u32 *first)
+{
+	__u32 at = (*first + i) % LEARNED_HOPS, ifindex;
+	struct learned_hop *h = bpf_map_lookup_elem(&learned_hops, &at);
+
+	if (!h)
+		return 1;
+	ifindex = h->ifindex;
+	if (!ifindex || ifindex == ~0U || (__s32)(now_tick() - h->tick) < UNLEARN_TICKS ||
+	    __sync_val_compare_and_swap(&h->ifindex, ifindex, ~0U) != ifindex)
+		return 0;
+	if ((__s32)(now_tick() - __sync_fetch_and_add(&h->tick, 0)) < UNLEARN_TICKS)
+		__sync_lock_test_and_set(&h->ifindex, ifindex);
+	else
+		__sync_lock_test_and_set(&h->ifindex, 0);
+	return 0;
+}
+
+static __always_inline void unlearn_some(void)
+{
+	__u32 first = now_tick() / SWEEP_TICKS * UNLEARN_PART;
+
+	bpf_loop(UNLEARN_PART, unlearn, &first, 0);
+}
+
 /* Each family has its ring and its sweeper. enlist puts a new flow into the
  * ring; sweep is one look at the ring's next flow. */
 #define DEFINE_SWEEP(V, INDEX)                                                 \
@@ -291,6 +320,8 @@ static int sweep_ring##V(void *map, __u32 *index, struct sweeper *s)           \
 	struct sweeper *ctx = s;                                               \
                                                                                \
 	bpf_loop(n < SWEEP_MOST ? n : SWEEP_MOST, sweep##V, &ctx, 0);          \
+	if (INDEX == 0)                                                        \
+		unlearn_some();                                                \
 	bpf_timer_start(&s->timer, (__u64)SWEEP_TICKS << TICK_SHIFT, 0);       \
 	return 0;                                                              \
 }

@@ -89,13 +89,18 @@ static __noinline __u32 learn(ctx_t *ctx, const struct packet *p, const __be32 *
 		if (!h)
 			break;
 		if (h->ifindex == fib.ifindex && h->mac[0] == mac[0] && h->mac[1] == mac[1] &&
-		    h->mac[2] == mac[2])
-			return at + 1;
+		    h->mac[2] == mac[2]) {
+			__sync_lock_test_and_set(&h->tick, now_tick());
+			/* The sweeper may have taken it meanwhile: see unlearn. */
+			if (__sync_fetch_and_add(&h->ifindex, 0) == fib.ifindex)
+				return at + 1;
+		}
 		if (__sync_val_compare_and_swap(&h->ifindex, 0, ~0U) == 0) {
 			h->mac[0] = mac[0];
 			h->mac[1] = mac[1];
 			h->mac[2] = mac[2];
-			h->ifindex = fib.ifindex;
+			h->tick = now_tick();
+			__sync_lock_test_and_set(&h->ifindex, fib.ifindex);
 			return at + 1;
 		}
 	}

@@ -121,7 +121,8 @@ static __always_inline int complain(ctx_t *ctx, const struct packet *p, __u32 wh
 		return CTX_DROP;
 	if (p->family == 4 ? write_error4(ctx, p, what, mtu, ETH_LEN) : write_error6(ctx, p, what, mtu, ETH_LEN))
 		return CTX_DROP;
-	return bounce(ctx);
+	/* Behind us is the loopback, which takes it to the sender. */
+	return p->local ? CTX_PASS : bounce(ctx);
 }
 
 /* difference adds the change from old to new to a running ones' complement

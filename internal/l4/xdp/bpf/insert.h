@@ -7,7 +7,7 @@
 /* first_state is the state that a flow begins in with its first packet. */
 static __always_inline __u32 first_state(const struct packet *p, const struct dest *d)
 {
-	__u32 direction = d->method == DR || d->method == TUN ? DIR_IN_ONLY : DIR_IN;
+	__u32 direction = !p->local && (d->method == DR || d->method == TUN) ? DIR_IN_ONLY : DIR_IN;
 	__u32 event = p->tcp_flags & TCP_RST ? EV_RST : p->tcp_flags & TCP_SYN ? EV_SYN :
 		      p->tcp_flags & TCP_FIN ? EV_FIN : EV_ACK;
 	__u32 i = (direction * 4 + event) * 16;
@@ -24,7 +24,8 @@ struct pool_walk {
 	struct key6 *k6;
 	void *reverse;
 	__u32 hash;
-	int done;
+	__u16 local; /* the address is given, and so is the port that would be best */
+	__u16 done;
 };
 
 static __always_inline __be16 pool_port(const struct configuration *set, __u32 n)
@@ -41,8 +42,10 @@ static long pool_step4(__u32 i, struct pool_walk *w)
 
 	if (at >= 32)
 		return 1;
-	w->k4->daddr = w->set->pool4[at];
-	w->k4->dport = pool_port(w->set, n / 32);
+	if (!w->local)
+		w->k4->daddr = w->set->pool4[at];
+	if (!w->local || i)
+		w->k4->dport = pool_port(w->set, n / 32);
 	if (bpf_map_update_elem(&flows4, w->k4, w->reverse, BPF_NOEXIST) == 0) {
 		w->done = 1;
 		return 1;
@@ -57,8 +60,10 @@ static long pool_step6(__u32 i, struct pool_walk *w)
 
 	if (at >= 32)
 		return 1;
-	copy16(w->k6->daddr, w->set->pool6[at]);
-	w->k6->dport = pool_port(w->set, n / 32);
+	if (!w->local)
+		copy16(w->k6->daddr, w->set->pool6[at]);
+	if (!w->local || i)
+		w->k6->dport = pool_port(w->set, n / 32);
 	if (bpf_map_update_elem(&flows6, w->k6, w->reverse, BPF_NOEXIST) == 0) {
 		w->done = 1;
 		return 1;
@@ -107,7 +112,7 @@ static __noinline int insert##V(struct packet *p, struct flow##V *flow, __u32 me
 		reverse->last = flow->last;                                     \
 		reverse->state = flow->state;                                   \
 		reverse->protocol = p->protocol;                                \
-		reverse->flags = FLOW_REVERSE | FLOW_SOURCE;                    \
+		reverse->flags = FLOW_REVERSE | FLOW_SOURCE | (flow->flags & FLOW_LOCAL); \
 		SET_ADDR(reverse->new_saddr, p->daddr);                         \
 		SET_ADDR(reverse->new_daddr, p->saddr);                         \
 		reverse->new_sport = p->dport;                                  \
@@ -115,7 +120,8 @@ static __noinline int insert##V(struct packet *p, struct flow##V *flow, __u32 me
 		reverse##V(r, k, flow);                                        \
 		if (method == FULLNAT)                                         \
 			reverse->flags |= FLOW_DESTINATION;                    \
-		if (method == FULLNAT && !(flow->flags & FLOW_SOURCE)) {       \
+		if (method == FULLNAT &&                                       \
+		    (!(flow->flags & FLOW_SOURCE) || flow->flags & FLOW_LOCAL)) { \
 			struct pool_walk w = {                                 \
 				.p = p, .k##V = r, .reverse = reverse,       \
 			};                                                     \
@@ -124,7 +130,8 @@ static __noinline int insert##V(struct packet *p, struct flow##V *flow, __u32 me
 				return V_DROP;                                 \
 			w.hash = bpf_get_prandom_u32();                        \
 			w.done = s->nothing;                                   \
-			if (w.set->NEW_POOL)                                   \
+			w.local = (flow->flags & FLOW_SOURCE) != 0;            \
+			if (w.set->NEW_POOL || w.local)                                 \
 				bpf_loop(64, pool_step##V, &w, 0);             \
 			if (!w.done) {                                         \
 				count_drop(DROP_POOL);                         \
@@ -316,6 +323,12 @@ static __noinline int remember_client(const struct service *s, const struct pack
 	return remember4(&n, dest, s->persistence, s->mark, s->sticky_bits);
 }
 
+static __always_inline int no_source(void)
+{
+	count_drop(DROP_NO_ROUTE);
+	return V_DROP;
+}
+
 static __noinline int new_flow4(struct packet *p, const struct service *s, const struct dest *d)
 {
 	__u32 zero = 0;
@@ -336,10 +349,27 @@ static __noinline int new_flow4(struct packet *p, const struct service *s, const
 		flow->sticky_bits = s->sticky_bits;
 		flow->sticky_kind = template_kind(s);
 	}
+	if (p->local)
+		flow->flags |= FLOW_LOCAL;
 	if (d->method == NAT || d->method == FULLNAT) {
 		flow->flags |= FLOW_DESTINATION;
 		flow->new_daddr = d->addr[0];
 		flow->new_dport = d->port ? d->port : p->dport;
+	} else if (p->local && d->method != LOCAL) {
+		/* A process that connects to a virtual address here has that
+		 * address itself, which the server takes for its own: it gets to
+		 * see this host's address towards it. */
+		__u32 n = d->hop;
+		struct hop *h = bpf_map_lookup_elem(&hops, &n);
+
+		if (!h || !h->source4)
+			return no_source();
+		flow->flags |= FLOW_SOURCE | FLOW_DESTINATION;
+		flow->new_saddr = h->source4;
+		flow->new_sport = p->sport;
+		flow->new_daddr = p->daddr[0];
+		flow->new_dport = p->dport;
+		return insert4(p, flow, FULLNAT);
 	} else {
 		flow->flags |= FLOW_NO_OUTPUT;
 	}
@@ -366,10 +396,24 @@ static __noinline int new_flow6(struct packet *p, const struct service *s, const
 		flow->sticky_bits = s->sticky_bits;
 		flow->sticky_kind = template_kind(s);
 	}
+	if (p->local)
+		flow->flags |= FLOW_LOCAL;
 	if (d->method == NAT || d->method == FULLNAT) {
 		flow->flags |= FLOW_DESTINATION;
 		copy16(flow->new_daddr, d->addr);
 		flow->new_dport = d->port ? d->port : p->dport;
+	} else if (p->local && d->method != LOCAL) {
+		__u32 n = d->hop; /* see new_flow4 */
+		struct hop *h = bpf_map_lookup_elem(&hops, &n);
+
+		if (!h || !(h->source6[0] | h->source6[1] | h->source6[2] | h->source6[3]))
+			return no_source();
+		flow->flags |= FLOW_SOURCE | FLOW_DESTINATION;
+		copy16(flow->new_saddr, h->source6);
+		flow->new_sport = p->sport;
+		copy16(flow->new_daddr, p->daddr);
+		flow->new_dport = p->dport;
+		return insert6(p, flow, FULLNAT);
 	} else {
 		flow->flags |= FLOW_NO_OUTPUT;
 	}
@@ -429,6 +473,11 @@ __noinline int schedule(struct packet *p)
 	if (!set)
 		return V_PASS;
 	set_flags = set->flags;
+#ifndef CTX_HAS_MARK
+	/* Marks come later: the program behind this one begins all flows. */
+	if (set_flags & SET_MARKS)
+		return V_PASS;
+#endif
 	s = find_service(p, set_flags);
 	if (!s)
 		return V_PASS;
@@ -437,7 +486,7 @@ __noinline int schedule(struct packet *p)
 			return V_PASS;
 		if (!(p->tcp_flags & TCP_SYN)) {
 			if (!(s->flags & SERVICE_SLOPPY)) {
-				if (!was_full(s))
+				if (p->local || !was_full(s))
 					return V_PASS;
 				p->dest = by_hash(s, p);
 				return p->dest ? V_STATELESS : V_PASS;
@@ -456,7 +505,7 @@ __noinline int schedule(struct packet *p)
 		if (!is_hashing(s) && was_full(s))
 			dest = by_hash(s, p);
 		if (!dest)
-			dest = choose(s, p);
+			dest = s->scheduler == S_LBLC || s->scheduler == S_LBLCR ? by_destination(s, p) : choose(s, p);
 		if (!dest) {
 			count_drop(DROP_NO_SERVER);
 			return V_UNREACHABLE;
@@ -469,7 +518,8 @@ __noinline int schedule(struct packet *p)
 	c = bpf_map_lookup_elem(&dest_counters, &dest);
 	if (!d || !c)
 		return V_DROP;
-	if (s->flags & SERVICE_ONE_PACKET && p->protocol == IPPROTO_UDP) {
+	/* The answers to a process here need a flow. */
+	if (s->flags & SERVICE_ONE_PACKET && p->protocol == IPPROTO_UDP && !p->local) {
 		c->connections++;
 		if (d->method == NAT || d->method == FULLNAT)
 			p->family == 4 ? expect4(p, d) : expect6(p, d);

@@ -200,8 +200,8 @@ static __always_inline int parse4(ctx_t *ctx, struct packet *p)
 		return malformed();
 	p->saddr[0] = ip->saddr;
 	p->daddr[0] = ip->daddr;
-	if (strange4(ip->saddr) || ip->saddr == ip->daddr)
-		return malformed();
+	if (strange4(ip->saddr) || (ip->saddr == ip->daddr && !p->local))
+		return p->local ? V_PASS : malformed(); /* this host talks with itself */
 	p->family = 4;
 	p->protocol = ip->protocol;
 	p->ttl = ip->ttl;
@@ -253,7 +253,7 @@ static __always_inline int parse6(ctx_t *ctx, struct packet *p)
 		return malformed();
 	copy16(p->saddr, ip->saddr);
 	copy16(p->daddr, ip->daddr);
-	if (same16(p->saddr, p->daddr))
+	if (same16(p->saddr, p->daddr) && !p->local)
 		return malformed();
 	p->family = 6;
 	p->ttl = ip->hop_limit;
@@ -275,7 +275,7 @@ static __always_inline int parse6(ctx_t *ctx, struct packet *p)
 	p->protocol = next;
 	if (next == IPPROTO_TCP || next == IPPROTO_UDP) {
 		if (strange6(p->saddr))
-			return malformed();
+			return p->local ? V_PASS : malformed();
 		return parse_l4(ctx, p, p->length + ETH_LEN - p->l4);
 	}
 	if (next == IPPROTO_ICMPV6 && !p->fragment) {

@@ -316,7 +316,7 @@ static __noinline __u32 by_destination(const struct service *s, const struct pac
 		return 0;
 	copy16(k.daddr, p->daddr);
 	c = bpf_map_lookup_elem(&cacheds, &k);
-	if (c && tick - c->used < CACHED_TICKS) {
+	if (c && (__s32)(tick - c->used) < CACHED_TICKS) {
 		c->used = tick;
 		if (s->scheduler == S_LBLC) {
 			found = c->dest[0];
@@ -325,7 +325,7 @@ static __noinline __u32 by_destination(const struct service *s, const struct pac
 				found = 0;
 		} else {
 			found = least_loaded(s, c);
-			if (c->size > 1 && tick - c->modified > CACHED_TICKS)
+			if (c->size > 1 && (__s32)(tick - c->modified) > CACHED_TICKS)
 				shrink(c, tick);
 		}
 		if (found && !too_busy(s, found))
@@ -393,9 +393,6 @@ static __noinline __u32 choose(const struct service *s, const struct packet *p)
 		table.start = hash_slot(s, p, 0);
 		bpf_loop(s->table_size + 1, table_step, &table, 0);
 		return table.found;
-	case S_LBLC:
-	case S_LBLCR:
-		return by_destination(s, p);
 	default:
 		bpf_loop(s->member_count, load_step, &load, 0);
 		return load.found;

@@ -171,8 +171,8 @@ struct hop {
 
 struct learned_hop {
 	__u32 mac[3];
-	__u32 ifindex; /* 0: free; ~0: being written */
-	__u32 mtu;
+	__u32 ifindex; /* 0: free; ~0: being written, or looked at by the sweeper */
+	__u32 tick;    /* when a route last led here */
 	__u32 zero;
 };
 
@@ -217,4 +217,6 @@ struct packet {
 	__u8 new_flow;
 	__u16 inner;	/* offset of the packet in an ICMP error */
 	__u16 inner_l4;
+	__u8 local;	/* of a process on this host, on its way to the loopback */
+	__u8 zero[3];
 };
