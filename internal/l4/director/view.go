@@ -257,7 +257,7 @@ func (v *View) Text() string {
 		if backend == "" {
 			backend = "NOBODY"
 		}
-		fmt.Fprintf(&b, "forwarding by %s, %d connections, %d/s new, %d packets/s and %s in, %d and %s out\n", backend, v.Flows,
+		fmt.Fprintf(&b, "forwarding by %s, %d connections, %d/s new\n  in %d packets/s, %s; out %d packets/s, %s\n", backend, v.Flows,
 			v.Rate.Connections, v.Rate.PacketsIn, bits(v.Rate.BytesIn), v.Rate.PacketsOut, bits(v.Rate.BytesOut))
 	}
 	for _, line := range []string{v.Note, v.Trouble} {
