@@ -81,6 +81,21 @@ type Forwarding struct {
 	ByHand  []Virtual `json:"by_hand"`
 	Rate    Traffic   `json:"rate"`
 	Flows   int       `json:"flows"`
+	Pair    *Pair     `json:"pair"` // nil: connections are not told to another director
+}
+
+// Pair is what directors tell each other of their connections.
+type Pair struct {
+	By        string  `json:"by"`
+	Interface string  `json:"interface"`
+	Tells     bool    `json:"tells"`
+	Trouble   string  `json:"trouble"`
+	ToldRate  float64 `json:"told_rate"`
+	LagMS     int64   `json:"lag_ms"`
+	TookRate  float64 `json:"took_rate"`
+	Peers     []struct {
+		Address string `json:"address"`
+	} `json:"peers"`
 }
 
 // Traffic is counters, or their rates.
@@ -230,6 +245,12 @@ func (a *Addresses) clean() {
 	}
 	if f := a.Forwarding; f != nil {
 		cleanAll(&f.Backend, &f.Note, &f.Trouble)
+		if p := f.Pair; p != nil {
+			cleanAll(&p.By, &p.Interface, &p.Trouble)
+			for i := range p.Peers {
+				cleanAll(&p.Peers[i].Address)
+			}
+		}
 		for _, list := range [][]Virtual{f.Virtual, f.ByHand} {
 			for i := range list {
 				list[i].clean()

@@ -131,6 +131,7 @@ func TestReadsWhatIsWritten(t *testing.T) {
 	server := director.ServerView{Name: "s", Method: "NAT", Up: true, Sorry: true, Weight: 3, In: true, Rate: traffic, Active: 1, Inactive: 2, Full: true,
 		Checks: []director.CheckView{{Kind: "TCP_CHECK", Up: true, Ran: true, Text: "t"}}}
 	forwarding := director.View{Backend: "b", Note: "n", Trouble: "t", Rate: traffic, Flows: 9,
+		Pair: &director.PairView{By: "evenkeel", Interface: "eth1", Tells: true, Trouble: "x", ToldRate: 1500, LagMS: 3, TookRate: 2, Peers: []director.PeerView{{Address: "a"}}},
 		Virtual: []director.VirtualView{{Name: "v", Scheduler: "rr", Quorum: true, Needed: 1, Weight: 2, Suspended: true, Sorry: true, Changed: "c",
 			Services: []director.ServiceView{{Rate: traffic}}, Servers: []director.ServerView{server}}},
 		ByHand: []director.ServiceView{{Name: "h", Scheduler: "wlc", Rate: traffic, Servers: []director.ServerView{server}}}}
@@ -158,13 +159,17 @@ func TestReadsWhatIsWritten(t *testing.T) {
 		}
 		if what == "forwarding" { // services by hand have no quorum
 			virtual, _, _ := strings.Cut(string(text), `"by_hand"`)
-			text = []byte(virtual)
+			_, pair, _ := strings.Cut(string(text), `"pair"`)
+			text = []byte(virtual + pair)
 		}
 		for _, empty := range []string{`:""`, `:0,`, `:0}`, `:false`, `:null`, `:[]`, `0001-01-01`} {
 			if strings.Contains(string(text), empty) {
 				t.Errorf("%s: something was not read (%s): %s", what, empty, text)
 			}
 		}
+	}
+	if got, want := s.Forward.Pair.line(), "pair on eth1: this director tells 1.5k/s with a lag of 3 ms, takes 2/s, hears a"; got != want {
+		t.Errorf("%s, not %s", got, want)
 	}
 	if r := s.Forward.ByHand[0]; r.Rate.BytesIn != 4 || s.Forward.Virtual[0].Rate.BytesIn != 4 || len(r.Servers) != 1 {
 		t.Errorf("%+v", s.Forward)

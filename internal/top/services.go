@@ -35,6 +35,12 @@ func (m *Model) services() *section {
 	if f.Note != "" {
 		s.remarks = append(s.remarks, text(" "+f.Note, Faint))
 	}
+	if p := f.Pair; p != nil {
+		s.remarks = append(s.remarks, text(" "+p.line(), Plain))
+		if p.Trouble != "" {
+			s.remarks = append(s.remarks, text(noteMark+p.Trouble, Bad))
+		}
+	}
 	for i := range f.Virtual {
 		s.groups = append(s.groups, f.Virtual[i].group(false))
 	}
@@ -42,6 +48,29 @@ func (m *Model) services() *section {
 		s.groups = append(s.groups, f.ByHand[i].group(true))
 	}
 	return s
+}
+
+// line is how a pair of directors does.
+func (p *Pair) line() string {
+	role := "listens"
+	if p.Tells {
+		role = "tells"
+	}
+	if p.By == "kernel" {
+		return fmt.Sprintf("pair on %s, by the kernel: this director %s", p.Interface, role)
+	}
+	line := fmt.Sprintf("pair on %s: this director %s, takes %s/s", p.Interface, role, scaled(p.TookRate))
+	if p.Tells {
+		line = fmt.Sprintf("pair on %s: this director %s %s/s with a lag of %d ms, takes %s/s", p.Interface, role, scaled(p.ToldRate), p.LagMS, scaled(p.TookRate))
+	}
+	var peers []string
+	for _, x := range p.Peers {
+		peers = append(peers, x.Address)
+	}
+	if len(peers) == 0 {
+		return line + ", nobody is heard"
+	}
+	return line + ", hears " + strings.Join(peers, ", ")
 }
 
 func (v *Virtual) group(byHand bool) group {
