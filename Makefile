@@ -24,8 +24,8 @@ test: peers build ## everything that has to be true
 test-go: ## the tests alone
 	$(GO) test ./...
 
-test-ipvs: ## against the kernel's IPVS, in a guest that has it (Debian)
-	$(GO) test -tags ipvs -count=1 -timeout 10m ./test/ipvs
+test-ipvs: ## against the kernel's IPVS, and on Linux 6.1, in a guest that has both (Debian)
+	$(GO) test -tags ipvs -count=1 -timeout 25m ./test/ipvs
 
 race: ## the packages with goroutines, under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race $$($(GO) list ./internal/... | grep -v -e /dialect/ -e /wire/ -e /model)
