@@ -118,6 +118,7 @@ func (h *Host) readChanges() ([]Change, error) {
 // attribute names who wants the addresses of the changes; one that has gone is
 // named only if it has not come back meanwhile.
 func (h *Host) attribute() []Change {
+	var usable map[place]bool
 	for i := range h.monitor.changes {
 		c := &h.monitor.changes[i]
 		if !c.Prefix.IsValid() {
@@ -136,12 +137,21 @@ func (h *Host) attribute() []Change {
 				l.Addresses[there].Protocol = Mark // kernels before 5.18 do not keep it
 			}
 		}
+		if c.Kind == AddressAdded && it.state == ours {
+			if usable == nil {
+				usable = map[place]bool{}
+			}
+			usable[place{it.id.family, c.Index}] = true
+		}
 		if c.Kind == AddressRemoved && it.once && it.state == ours && (it.lease == 0 || h.now()-it.renewed < it.lease) {
 			it.state = lost
 		}
 		if it.state != lost {
 			c.Owner = it.owners[0]
 		}
+	}
+	if usable != nil {
+		h.askAnew(usable)
 	}
 	return h.monitor.changes
 }
