@@ -108,7 +108,7 @@ func (i *Instance) masterWord() string {
 
 // details are the lines below the table: why an instance is what it is.
 func details(b *strings.Builder, v *View, i *Instance) {
-	fmt.Fprintf(b, "\n%s: %s because %s\n", i.Name, i.State, i.Why)
+	fmt.Fprintf(b, "\n%s: %s because %s\n", i.Name, i.State, strings.TrimPrefix(i.Why, "fault: "))
 	for _, f := range i.Faults {
 		fmt.Fprintf(b, "  fault: %s\n", f)
 	}
