@@ -15,6 +15,9 @@ import (
 // follows sessions, files and addresses that are watched here. No function may
 // block; those that are nil are not called.
 type Beside struct {
+	// First is called once, before this node takes part: not in a process that
+	// goes on for another one. It may block; an error ends the start.
+	First   func() error
 	Session func(name string) // a BFD session is other than it was
 	File    func(name string) // a tracked file is
 	// Addresses are all of this host, told whenever they have changed. The map

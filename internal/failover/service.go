@@ -121,6 +121,12 @@ func (s *Service) Start(p *lease.Page, state []byte) error {
 		s.shut()
 		return fmt.Errorf("failover: %w", err)
 	}
+	if first := s.options.Beside.First; first != nil && len(state) == 0 {
+		if err := first(); err != nil {
+			s.shut()
+			return err
+		}
+	}
 	var from *saved
 	if len(state) > 0 {
 		from = new(saved)

@@ -1,10 +1,12 @@
 package node
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -12,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -68,9 +71,42 @@ func namespaceID() string {
 	return fmt.Sprint("inode-", st.Ino)
 }
 
+// firstPatience bounds how long a node that begins waits for the connections of
+// the others before it takes addresses.
+const firstPatience = 2 * time.Second
+
+// first begins to forward before an address comes that packets are sent to.
+func (w *forwarding) first() error {
+	if list, err := net.InterfaceAddrs(); err == nil {
+		// Until the failover service tells: it has not looked yet.
+		all := addresses(list)
+		w.svc.Held(func(p netip.Prefix) bool { return holds(all, p) })
+	}
+	if err := w.svc.Start(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), firstPatience)
+	defer cancel()
+	w.svc.Settle(ctx)
+	return nil
+}
+
+func addresses(list []net.Addr) map[netip.Addr]bool {
+	all := map[netip.Addr]bool{}
+	for _, a := range list {
+		if n, ok := a.(*net.IPNet); ok {
+			if x, ok := netip.AddrFromSlice(n.IP); ok {
+				all[x.Unmap()] = true
+			}
+		}
+	}
+	return all
+}
+
 // beside is what the failover service tells.
 func (w *forwarding) beside() failover.Beside {
 	return failover.Beside{
+		First:   w.first,
 		Session: func(name string) { w.svc.Changed(model.CheckerBFD, name) },
 		File:    func(name string) { w.svc.Changed(model.CheckerFILE, name) },
 		Addresses: func(all map[netip.Addr]bool) {
@@ -110,7 +146,7 @@ func backends(pin string, log *slog.Logger) []director.Backend {
 	return []director.Backend{
 		{
 			Name: "ebpf", Features: xdp.Features,
-			Probe:  func() []string { return missing(probe()) },
+			Probe:  func() []string { return probe().Reasons() },
 			Advice: adviceEBPF,
 			Open:   func(bool) (l4.Plane, error) { return openEBPF(pin, log) },
 			Remove: func() error { return xdp.Remove(pin) },
@@ -127,19 +163,6 @@ func backends(pin string, log *slog.Logger) []director.Backend {
 			Flush: flushIPVS,
 		},
 	}
-}
-
-// missing is what keeps our own plane from working at all.
-func missing(r xdp.Report) (list []string) {
-	if r.Works {
-		return nil
-	}
-	for _, f := range r.Findings {
-		if !f.OK {
-			list = append(list, fmt.Sprintf("%s (%v), for %s: %s", f.Name, f.Err, f.Needs, f.Cure))
-		}
-	}
-	return list
 }
 
 // adviceEBPF is what our own plane needs of the host where it rewrites

@@ -1,6 +1,7 @@
 package director
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -18,6 +19,7 @@ import (
 type Teller interface {
 	Active(bool)
 	Status() flowsync.Status
+	Settle(context.Context) // until it has what others know
 	Close()
 }
 
@@ -101,6 +103,17 @@ func (s *Service) Masters(names map[string]bool) {
 	s.queue.masters = names
 	s.queue.mu.Unlock()
 	s.wake()
+}
+
+// Settle waits, after Start, until other directors have told of their
+// connections, as long as the context allows.
+func (s *Service) Settle(ctx context.Context) {
+	s.mu.Lock()
+	t := s.pair.teller
+	s.mu.Unlock()
+	if t != nil {
+		t.Settle(ctx)
+	}
 }
 
 // pairUp makes the telling as it is wanted.

@@ -1,6 +1,7 @@
 package director
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -52,6 +53,8 @@ func (s *script) Active(on bool) {
 		s.lines = append(s.lines, line)
 	}
 }
+
+func (s *script) Settle(context.Context) { s.say("settled") }
 
 func (s *script) Close() { s.say("closed") }
 
@@ -125,6 +128,7 @@ func TestPairFollows(t *testing.T) {
 			want string
 		}{
 			{"at first", func() {}, "open eth0 51, active true"},
+			{"it waits for the others", func() { s.Settle(t.Context()) }, "settled"},
 			{"nothing changes", func() { configure(t, s, same); s.Apply() }, "active true"},
 			{"an instance is named", func() { configure(t, s, named); s.Apply() }, "active false"},
 			{"another one is master", func() { s.Masters(map[string]bool{"B": true}) }, ""},
@@ -133,6 +137,7 @@ func TestPairFollows(t *testing.T) {
 			{"some time later", func() { time.Sleep(afterwards + time.Second) }, "active true, active false"},
 			{"another ID", func() { configure(t, s, func(l *model.LVSGlobal) { named(l); l.SyncID = 52 }); s.Apply() }, "closed, open eth0 52, active false"},
 			{"none", func() { configure(t, s, func(l *model.LVSGlobal) { *l = model.LVSGlobal{} }); s.Apply() }, "closed"},
+			{"nobody to wait for", func() { s.Settle(t.Context()) }, ""},
 			{"again", func() { configure(t, s, same); s.Apply() }, "open eth0 51, active true"},
 		} {
 			c.do()

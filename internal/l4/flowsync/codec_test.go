@@ -46,7 +46,7 @@ func datagram(h header, list ...l4.Sync) []byte {
 }
 
 func TestRoundTrip(t *testing.T) {
-	h := header{kind: kindFlows, id: 51, active: true, sender: 1 << 60, target: 5, sequence: 1 << 31, flows: 99, lag: 1500}
+	h := header{kind: kindFlows, id: 51, active: true, whole: true, sender: 1 << 60, target: 5, sequence: 1 << 31, flows: 99, lag: 1500}
 	got, list, err := parse(datagram(h, samples()...), nil)
 	h.count = uint16(len(samples()))
 	if err != nil || got != h || !reflect.DeepEqual(list, samples()) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -68,8 +69,8 @@ const (
 	// long it is left alone.
 	leisure = 40
 
-	refreshEvery = time.Minute     // everything is told again
-	refreshLeast = 2 * time.Second // also when somebody asks
+	refreshEvery = time.Minute // everything is told again
+	refreshLeast = time.Second // also when somebody asks
 	helloEvery   = time.Second
 
 	changeRate  = 40000 // connections a second
@@ -107,6 +108,7 @@ type Daemon struct {
 	trouble string
 	out     outbox
 	flows   uint32 // in the table, when they were last counted
+	whole   bool   // somebody has told everything
 	peers   peers
 	count   counts
 	told    meter
@@ -162,6 +164,30 @@ func (d *Daemon) Active(active bool) {
 		token(d.wake)
 		if active {
 			token(d.asked)
+		}
+	}
+}
+
+// settling is how long nobody may be heard that tells of connections.
+const settling = 300 * time.Millisecond
+
+// Settle waits until another director has told everything, until it is clear
+// that there is none, or for the context.
+func (d *Daemon) Settle(ctx context.Context) {
+	look := time.NewTicker(settling / 30)
+	defer look.Stop()
+	for start := d.now(); ; {
+		d.mu.Lock()
+		done := d.whole || d.trouble != ""
+		alone := !slices.ContainsFunc(d.peers, func(p *peer) bool { return p.active })
+		d.mu.Unlock()
+		if done || alone && d.now()-start >= settling {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
 		}
 	}
 }
@@ -353,6 +379,7 @@ func (d *Daemon) refresh(ctx context.Context) {
 		}
 		_, _ = d.table.Changed(0, true, func(s l4.Sync) bool { return d.tell(ctx, &s, limit.take(d.now()), false) })
 		d.flush()
+		d.send(&header{kind: kindHello, whole: true})
 		select {
 		case <-ctx.Done():
 			return
@@ -486,12 +513,14 @@ func (d *Daemon) receive(b []byte, from netip.Addr, list []l4.Sync) []l4.Sync {
 	}
 	if take {
 		p.received += uint64(len(list))
+		d.whole = d.whole || h.whole && h.active
 	}
 	d.mu.Unlock()
 	if ask {
 		d.send(&header{kind: kindRequest, target: h.sender})
 	}
 	if h.kind == kindRequest && (h.target == 0 || h.target == d.sender) {
+		d.send(&header{kind: kindHello}) // who begins learns that there is somebody
 		token(d.asked)
 	}
 	if !take || len(list) == 0 {

@@ -1,6 +1,7 @@
 package flowsync
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -410,4 +411,56 @@ func TestPeers(t *testing.T) {
 	if p, _, _ := l.hear(now+peerSilent+time.Second, from, &header{sender: 7, sequence: 1}); p == nil || len(l) != 1 {
 		t.Errorf("those that are silent are remembered: %d", len(l))
 	}
+}
+
+// TestSettle: who begins waits for what the others have, and not where there is
+// nobody.
+func TestSettle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, Settings{})
+		defer p.stop()
+		took := func(within time.Duration) time.Duration {
+			ctx, cancel := context.WithTimeout(t.Context(), within)
+			defer cancel()
+			start := time.Now()
+			p.daemons[1].Settle(ctx)
+			return time.Since(start)
+		}
+		if d := took(time.Second); d < settling || d > settling*11/10 {
+			t.Errorf("alone: %v", d)
+		}
+		var all []uint16
+		for n := range uint16(10000) {
+			all = append(all, n+1000)
+		}
+		p.tables[0].put(1, all...)
+		p.daemons[0].Active(true)
+		p.wait(5 * time.Second)
+		again := func() {
+			p.daemons[1].Close()
+			p.tables[1] = &memory{clock: 1, flows: map[uint16]stored{}}
+			p.start(1, Settings{})
+		}
+		again()
+		if d := took(5 * time.Second); d > 2*refreshLeast {
+			t.Errorf("with a master: %v", d)
+		}
+		p.same("when it has settled")
+		again()
+		if d := took(20 * time.Millisecond); d != 20*time.Millisecond {
+			t.Errorf("with little time: %v", d)
+		}
+		p.daemons[1].Close()
+		p.mu.Lock()
+		p.missing = true
+		p.mu.Unlock()
+		p.start(1, Settings{})
+		p.wait(0)
+		if d := took(time.Second); d > settling {
+			t.Errorf("without an interface: %v", d)
+		}
+		p.mu.Lock()
+		p.missing = false
+		p.mu.Unlock()
+	})
 }

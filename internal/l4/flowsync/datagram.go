@@ -36,13 +36,17 @@ const (
 	kindRequest kind = 3 // tell everything again
 )
 
-const flagActive = 0x01 // the sender tells of its connections
+const (
+	flagActive = 0x01 // the sender tells of its connections
+	flagWhole  = 0x02 // it has just told all of them
+)
 
 // header is a datagram without its records.
 type header struct {
 	kind     kind
 	id       uint8
 	active   bool
+	whole    bool
 	sender   uint64
 	target   uint64
 	sequence uint32
@@ -67,7 +71,10 @@ func (h *header) put(b []byte) {
 	copy(b, magic[:])
 	b[4], b[5], b[6] = version, byte(h.kind), h.id
 	if h.active {
-		b[7] = flagActive
+		b[7] |= flagActive
+	}
+	if h.whole {
+		b[7] |= flagWhole
 	}
 	binary.BigEndian.PutUint64(b[8:], h.sender)
 	binary.BigEndian.PutUint64(b[16:], h.target)
@@ -89,7 +96,7 @@ func parse(b []byte, list []l4.Sync) (header, []l4.Sync, error) {
 	case b[4] != version:
 		return h, list, errVersion
 	}
-	h = header{kind: kind(b[5]), id: b[6], active: b[7]&flagActive != 0,
+	h = header{kind: kind(b[5]), id: b[6], active: b[7]&flagActive != 0, whole: b[7]&flagWhole != 0,
 		sender: binary.BigEndian.Uint64(b[8:]), target: binary.BigEndian.Uint64(b[16:]),
 		sequence: binary.BigEndian.Uint32(b[24:]), flows: binary.BigEndian.Uint32(b[28:]), lag: binary.BigEndian.Uint32(b[32:]),
 		count: binary.BigEndian.Uint16(b[36:])}
