@@ -71,7 +71,8 @@ type Host struct {
 	links   map[string]*link
 	sysctls map[string]*setting
 
-	batch batch // reused
+	batch  batch   // reused
+	usable []place // where addresses of ours have come; reused
 }
 
 // Open reads the host's links and addresses.

@@ -98,7 +98,7 @@ func (h *Host) readChanges() ([]Change, error) {
 				continue
 			}
 			if !errors.Is(err, unix.EAGAIN) {
-				return h.attribute(), fmt.Errorf("netlink notifications: %w", err)
+				return h.report(), fmt.Errorf("netlink notifications: %w", err)
 			}
 			break
 		}
@@ -109,16 +109,25 @@ func (h *Host) readChanges() ([]Change, error) {
 	}
 	if lost {
 		if err := m.reread(h.requests); err != nil {
-			return h.attribute(), err
+			return h.report(), err
 		}
 	}
-	return h.attribute(), nil
+	return h.report(), nil
+}
+
+// report gives the changes, and does what follows from them.
+func (h *Host) report() []Change {
+	h.usable = h.usable[:0]
+	changes := h.attribute()
+	if len(h.usable) > 0 {
+		h.askAnew(h.usable)
+	}
+	return changes
 }
 
 // attribute names who wants the addresses of the changes; one that has gone is
 // named only if it has not come back meanwhile.
 func (h *Host) attribute() []Change {
-	var usable map[place]bool
 	for i := range h.monitor.changes {
 		c := &h.monitor.changes[i]
 		if !c.Prefix.IsValid() {
@@ -138,10 +147,7 @@ func (h *Host) attribute() []Change {
 			}
 		}
 		if c.Kind == AddressAdded && it.state == ours {
-			if usable == nil {
-				usable = map[place]bool{}
-			}
-			usable[place{it.id.family, c.Index}] = true
+			h.usable = append(h.usable, place{it.id.family, c.Index})
 		}
 		if c.Kind == AddressRemoved && it.once && it.state == ours && (it.lease == 0 || h.now()-it.renewed < it.lease) {
 			it.state = lost
@@ -149,9 +155,6 @@ func (h *Host) attribute() []Change {
 		if it.state != lost {
 			c.Owner = it.owners[0]
 		}
-	}
-	if usable != nil {
-		h.askAnew(usable)
 	}
 	return h.monitor.changes
 }

@@ -1,6 +1,8 @@
 package netconf
 
 import (
+	"slices"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -21,9 +23,12 @@ type place struct {
 // has to be after the kernel's notice: before an IPv6 address has its local
 // route, which comes a little later than the answer to the request, answers of
 // neighbors to it are dropped.
-func (h *Host) askAnew(places map[place]bool) {
+func (h *Host) askAnew(places []place) {
 	h.batch.reset()
-	for p := range places {
+	for i, p := range places {
+		if slices.Contains(places[:i], p) {
+			continue
+		}
 		for _, m := range h.unresolved(p.family, p.index) {
 			h.batch.add(m, 0)
 		}
