@@ -2,7 +2,6 @@ package node
 
 import (
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"net/netip"
 	"strings"
@@ -11,7 +10,6 @@ import (
 	"evenkeel/internal/alert"
 	"evenkeel/internal/l4"
 	"evenkeel/internal/l4/director"
-	"evenkeel/internal/l4/xdp"
 	"evenkeel/internal/metrics"
 	"evenkeel/internal/model"
 )
@@ -55,15 +53,7 @@ func TestHalves(t *testing.T) {
 	}
 }
 
-func TestMissing(t *testing.T) {
-	bad := xdp.Finding{Name: "programs under tc", Needs: "everything", Cure: "another kernel", Err: errors.New("not supported")}
-	list := missing(xdp.Report{Findings: []xdp.Finding{{Name: "XDP", OK: true}, bad}})
-	if len(list) != 1 || list[0] != "programs under tc (not supported), for everything: another kernel" {
-		t.Errorf("%q", list)
-	}
-	if list := missing(xdp.Report{Works: true, Findings: []xdp.Finding{bad}}); list != nil {
-		t.Errorf("of what works %q is missing", list)
-	}
+func TestAdvice(t *testing.T) {
 	if list := adviceEBPF([]l4.Method{l4.DR, l4.TUN}); list != nil {
 		t.Errorf("DR wants %q", list)
 	}

@@ -136,6 +136,10 @@ func (f *Failover) Start(page *lease.Page, state []byte) error {
 	if err := f.svc.Start(page, state); err != nil {
 		return err
 	}
+	if len(state) == 0 {
+		return nil // forwarding has begun: see beside
+	}
+	// VRRP goes on at once; packets are forwarded anyhow.
 	if err := f.forward.svc.Start(); err != nil {
 		f.stop(false) // an address that nothing stands behind is worse than none
 		return err

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -20,6 +22,7 @@ import (
 type Finding struct {
 	Name  string
 	OK    bool
+	Extra bool   // it works without, too
 	Needs string // what does not work without it
 	Cure  string // what to do about it
 	Err   error  // what the kernel said
@@ -34,38 +37,107 @@ type Report struct {
 }
 
 // Probe finds out what this kernel has of what the director needs, by asking
-// it for each thing and by loading the very programs. It changes nothing.
+// it for each thing and by loading the very programs. It changes nothing. Where
+// it may not ask, or there is nobody to be asked, that is the only finding.
 func Probe() Report {
 	var r Report
-	if os.Getuid() != 0 {
-		r.add("privileges", os.ErrPermission, "everything", "run as root, or with CAP_BPF and CAP_NET_ADMIN")
-	}
 	_ = rlimit.RemoveMemlock() // where it is needed and fails, loading fails below
-	const kernel = "a kernel from 5.17 on (Debian 12 has 6.1)"
-	for _, m := range []ebpf.MapType{ebpf.Hash, ebpf.Array, ebpf.PerCPUArray, ebpf.LRUHash, ebpf.LPMTrie, ebpf.Queue} {
-		r.add("map type "+m.String(), features.HaveMapType(m), "everything", kernel)
+	if !r.privileged() || !r.answers() {
+		return r
 	}
-	r.add("programs under tc", features.HaveProgramType(ebpf.SchedCLS), "everything", "a kernel with CONFIG_NET_CLS_ACT and CONFIG_BPF_SYSCALL")
+	for _, m := range []ebpf.MapType{ebpf.Hash, ebpf.Array, ebpf.PerCPUArray, ebpf.LRUHash, ebpf.LPMTrie, ebpf.Queue} {
+		r.need("maps of type "+m.String(), features.HaveMapType(m), kernel)
+	}
+	r.need("programs under tc", features.HaveProgramType(ebpf.SchedCLS), "it takes a kernel with CONFIG_NET_CLS_ACT")
 	for _, h := range []struct {
-		call  asm.BuiltinFunc
-		needs string
+		name string
+		call asm.BuiltinFunc
 	}{
-		{asm.FnLoop, "schedulers that compare servers"}, {asm.FnTimerInit, "connections that time out"},
-		{asm.FnKtimeGetCoarseNs, "everything"}, {asm.FnFibLookup, "NAT"}, {asm.FnRedirect, "everything"},
-		{asm.FnRedirectNeigh, "servers whose hardware address is not known yet"}, {asm.FnSkbAdjustRoom, "TUN"},
-		{asm.FnL4CsumReplace, "NAT"}, {asm.FnSkbChangeTail, "ICMP errors"},
+		{"bpf_loop", asm.FnLoop}, {"bpf_timer_init", asm.FnTimerInit}, {"bpf_ktime_get_coarse_ns", asm.FnKtimeGetCoarseNs},
+		{"bpf_fib_lookup", asm.FnFibLookup}, {"bpf_redirect", asm.FnRedirect}, {"bpf_redirect_neigh", asm.FnRedirectNeigh},
+		{"bpf_skb_adjust_room", asm.FnSkbAdjustRoom}, {"bpf_l4_csum_replace", asm.FnL4CsumReplace}, {"bpf_skb_change_tail", asm.FnSkbChangeTail},
 	} {
-		r.add("helper "+h.call.String(), features.HaveProgramHelper(ebpf.SchedCLS, h.call), h.needs, kernel)
+		r.need("helper "+h.name, features.HaveProgramHelper(ebpf.SchedCLS, h.call), kernel)
 	}
 	r.loads()
 	r.attaching()
-	if r.Pins = strings.Contains(filesystems(), "\tbpf\n"); !r.Pins {
-		r.add("bpf file system", errors.New("not in /proc/filesystems"), "forwarding that outlives the process", "a kernel with CONFIG_BPF_SYSCALL")
-	}
-	if b, err := os.ReadFile("/proc/sys/net/ipv4/ip_forward"); err == nil && strings.TrimSpace(string(b)) != "1" {
-		r.add("net.ipv4.ip_forward", errors.New("it is 0"), "answers through NAT and FULLNAT", "sysctl -w net.ipv4.ip_forward=1")
+	r.Pins = strings.Contains(filesystems(), "\tbpf\n")
+	if !r.Pins {
+		r.extra("bpf file system", errors.New("not in /proc/filesystems"), "forwarding that outlives the process", "it takes a kernel with CONFIG_BPF_SYSCALL")
 	}
 	return r
+}
+
+const kernel = "it takes a kernel from 5.17 on (Debian 12 has 6.1)"
+
+// capabilities that forwarding takes. CAP_SYS_ADMIN, which has CAP_BPF in it, is
+// for the file system that outlives the process.
+var capabilities = []struct {
+	name string
+	bit  int
+}{{"CAP_NET_ADMIN", unix.CAP_NET_ADMIN}, {"CAP_SYS_ADMIN", unix.CAP_SYS_ADMIN}}
+
+// privileged notes what this process may not.
+func (r *Report) privileged() bool {
+	b, err := os.ReadFile("/proc/thread-self/status")
+	if err != nil {
+		return true // it will be seen below
+	}
+	missing := lackedCapabilities(string(b))
+	if len(missing) == 0 {
+		return true
+	}
+	r.need("privileges", fmt.Errorf("without %s", strings.Join(missing, ", ")), "run as root; in a container or a systemd unit, grant these capabilities")
+	return false
+}
+
+// lackedCapabilities reads a process's status.
+func lackedCapabilities(status string) (missing []string) {
+	_, rest, ok := strings.Cut(status, "\nCapEff:")
+	if !ok {
+		return nil
+	}
+	line, _, _ := strings.Cut(rest, "\n")
+	effective, err := strconv.ParseUint(strings.TrimSpace(line), 16, 64)
+	if err != nil {
+		return nil
+	}
+	for _, c := range capabilities {
+		if effective&(1<<c.bit) == 0 {
+			missing = append(missing, c.name)
+		}
+	}
+	return missing
+}
+
+// answers notes that there is no bpf system call, or that it is refused to who
+// has every privilege.
+func (r *Report) answers() bool {
+	m, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: 1})
+	switch {
+	case err == nil:
+		m.Close()
+		return true
+	case errors.Is(err, unix.ENOSYS):
+		r.need("bpf system call", errors.New("this kernel has none"), kernel+" with CONFIG_BPF_SYSCALL")
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		r.need("bpf system call", errors.New("refused in spite of root's privileges"), "a container's seccomp profile or the kernel's lockdown does that: permit bpf")
+	default:
+		r.need("maps for programs", cause(err), kernel)
+	}
+	return false
+}
+
+// cause is the kernel's part of an error of package ebpf.
+func cause(err error) error {
+	var number syscall.Errno
+	switch {
+	case errors.Is(err, ebpf.ErrNotSupported):
+		return errors.New("this kernel does not have it")
+	case errors.As(err, &number):
+		return number
+	}
+	return err
 }
 
 func filesystems() string {
@@ -76,9 +148,14 @@ func filesystems() string {
 	return string(b)
 }
 
-// add notes one thing. err nil means that it is there.
-func (r *Report) add(name string, err error, needs, cure string) {
-	r.Findings = append(r.Findings, Finding{Name: name, OK: err == nil, Needs: needs, Cure: cure, Err: err})
+// need notes something without which nothing works; err nil: it is there.
+func (r *Report) need(name string, err error, cure string) {
+	r.Findings = append(r.Findings, Finding{Name: name, OK: err == nil, Needs: "everything", Cure: cure, Err: err})
+}
+
+// extra notes something without which the rest works.
+func (r *Report) extra(name string, err error, needs, cure string) {
+	r.Findings = append(r.Findings, Finding{Name: name, OK: err == nil, Extra: true, Needs: needs, Cure: cure, Err: err})
 }
 
 // loads has the kernel judge the programs themselves.
@@ -95,13 +172,17 @@ func (r *Report) loads() {
 			r.Works = true
 		}
 	}
-	r.add("the director's programs", err, "everything", "see the missing things above; the kernel's IPVS (lvs_backend ipvs) may work instead")
+	if err != nil && len(r.Missing()) > 0 {
+		return // that is why
+	}
+	r.need("the director's programs", err, kernel)
 }
 
 // attaching tries the ways to attach, in a network namespace that nobody else
 // sees.
 func (r *Report) attaching() {
-	r.add("XDP", features.HaveProgramType(ebpf.XDP), "mode xdp", "mode tcx or clsact")
+	xdp := features.HaveProgramType(ebpf.XDP)
+	r.extra("XDP", xdp, "mode xdp", "mode tcx or clsact")
 	done := make(chan struct{})
 	var tcx, clsact error
 	go func() {
@@ -114,17 +195,21 @@ func (r *Report) attaching() {
 		tcx, clsact = tryAttaching()
 	}()
 	<-done
-	r.add("tcx", tcx, "mode tcx: programs that are exchanged without a gap", "a kernel from 6.6 on, or mode clsact")
-	r.add("clsact", clsact, "mode clsact", "a kernel with CONFIG_NET_SCH_INGRESS and CONFIG_NET_CLS_BPF, or mode tcx")
+	const cureOfClsact = "a kernel with CONFIG_NET_SCH_INGRESS and CONFIG_NET_CLS_BPF (modules sch_ingress, cls_bpf)"
+	if tcx != nil && clsact != nil {
+		r.need("a place for programs on interfaces", fmt.Errorf("tcx: %w; clsact: %w", cause(tcx), cause(clsact)), "it takes a kernel from 6.6 on, or "+cureOfClsact)
+		r.Works = false
+		return
+	}
+	r.extra("tcx", tcx, "mode tcx: programs that are exchanged without a gap", "it takes a kernel from 6.6 on, or mode clsact")
+	r.extra("clsact", clsact, "mode clsact", "it takes "+cureOfClsact+", or mode tcx")
 	if tcx == nil {
 		r.Modes = append(r.Modes, TCX)
 	}
 	if clsact == nil {
 		r.Modes = append(r.Modes, Clsact)
 	}
-	if len(r.Modes) == 0 {
-		r.Works = false
-	} else if features.HaveProgramType(ebpf.XDP) == nil && r.Works {
+	if xdp == nil && r.Works {
 		r.Modes = append(r.Modes, Native)
 	}
 }
@@ -154,6 +239,31 @@ func tryAttaching() (tcx, clsact error) {
 	return tcx, clsact
 }
 
+// Reasons are why the director does not work here, each with what would help;
+// none: it works.
+func (r Report) Reasons() (list []string) {
+	if r.Works {
+		return nil
+	}
+	type same struct{ err, cure string }
+	var order []same
+	names := map[same][]string{}
+	for _, f := range r.Missing() {
+		if f.Extra {
+			continue
+		}
+		k := same{cause(f.Err).Error(), f.Cure}
+		if names[k] == nil {
+			order = append(order, k)
+		}
+		names[k] = append(names[k], f.Name)
+	}
+	for _, k := range order {
+		list = append(list, fmt.Sprintf("%s: %s; %s", strings.Join(names[k], ", "), k.err, k.cure))
+	}
+	return list
+}
+
 // Missing are the findings that are not there.
 func (r Report) Missing() (list []Finding) {
 	for _, f := range r.Findings {
@@ -168,7 +278,7 @@ func (r Report) Missing() (list []Finding) {
 func (r Report) String() string {
 	var b strings.Builder
 	for _, f := range r.Missing() {
-		fmt.Fprintf(&b, "missing: %s (%v), needed for %s: %s\n", f.Name, f.Err, f.Needs, f.Cure)
+		fmt.Fprintf(&b, "missing: %s (%v), needed for %s: %s\n", f.Name, cause(f.Err), f.Needs, f.Cure)
 	}
 	if !r.Works {
 		b.WriteString("the eBPF data plane does not work here\n")
