@@ -275,6 +275,7 @@ const (
 	directorMapDestStates     = "dest_states"
 	directorMapDests          = "dests"
 	directorMapDrops          = "drops"
+	directorMapEntries        = "entries"
 	directorMapFlows4         = "flows4"
 	directorMapFlows6         = "flows6"
 	directorMapFragments      = "fragments"
@@ -351,6 +352,7 @@ type directorMapSpecs struct {
 	DestStates    *ebpf.MapSpec `ebpf:"dest_states"`
 	Dests         *ebpf.MapSpec `ebpf:"dests"`
 	Drops         *ebpf.MapSpec `ebpf:"drops"`
+	Entries       *ebpf.MapSpec `ebpf:"entries"`
 	Flows4        *ebpf.MapSpec `ebpf:"flows4"`
 	Flows6        *ebpf.MapSpec `ebpf:"flows6"`
 	Fragments     *ebpf.MapSpec `ebpf:"fragments"`
@@ -399,6 +401,7 @@ type directorMaps struct {
 	DestStates    *ebpf.Map `ebpf:"dest_states"`
 	Dests         *ebpf.Map `ebpf:"dests"`
 	Drops         *ebpf.Map `ebpf:"drops"`
+	Entries       *ebpf.Map `ebpf:"entries"`
 	Flows4        *ebpf.Map `ebpf:"flows4"`
 	Flows6        *ebpf.Map `ebpf:"flows6"`
 	Fragments     *ebpf.Map `ebpf:"fragments"`
@@ -423,6 +426,7 @@ func (m *directorMaps) Close() error {
 		m.DestStates,
 		m.Dests,
 		m.Drops,
+		m.Entries,
 		m.Flows4,
 		m.Flows6,
 		m.Fragments,

@@ -21,6 +21,9 @@ func (p *Plane) attachLoopback() error {
 	if err != nil {
 		return fmt.Errorf("loopback: %w", err)
 	}
+	if err := p.maps.Entries.Put(uint32(0), p.prog); err != nil {
+		return fmt.Errorf("the loopback's way to the director: %w", err)
+	}
 	on := attacher{mode: p.opts.Mode, pin: p.opts.Pin, prog: p.local, egress: true}
 	a, err := on.attachTo(l)
 	if err != nil {

@@ -513,14 +513,16 @@ static __noinline int answers6(const struct packet *p)
 
 /* handle4 and handle6 send a packet of a flow, or say NEW. What begins flows is
  * called beside them, not by them: each call takes of the same 512 bytes of
- * stack. */
+ * stack. As they are not static, the verifier looks at each only once. */
 #define NEW 0x100
 
-static __noinline int handle4(ctx_t *ctx, struct packet *p)
+__noinline int handle4(ctx_t *ctx, struct packet *p)
 {
 	struct flow4 *f;
 	struct key4 k;
 
+	if (!p)
+		return CTX_DROP;
 	key4_of(&k, p);
 	f = bpf_map_lookup_elem(&flows4, &k);
 	if (f && over(p, f->state, f->flags)) {
@@ -530,11 +532,13 @@ static __noinline int handle4(ctx_t *ctx, struct packet *p)
 	return f ? forward4(ctx, p, &k, f) : NEW;
 }
 
-static __noinline int handle6(ctx_t *ctx, struct packet *p)
+__noinline int handle6(ctx_t *ctx, struct packet *p)
 {
 	struct flow6 *f;
 	struct key6 k;
 
+	if (!p)
+		return CTX_DROP;
 	key6_of(&k, p);
 	f = bpf_map_lookup_elem(&flows6, &k);
 	if (f && over(p, f->state, f->flags)) {

@@ -23,6 +23,18 @@ static __always_inline __u32 ctx_segments(ctx_t *ctx)
 static __always_inline __u32 ctx_gso_size(ctx_t *ctx) { return ctx->gso_size; }
 static __always_inline __u32 ctx_ifindex(ctx_t *ctx) { return ctx->ifindex; }
 
+#define LOCAL_0 0x6b65656c
+#define LOCAL_1 0x6c6f6f70
+
+/* The director, for director_local. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+	PIN;
+} entries SEC(".maps");
+
 /* ctx_ours is whether the frame is for this host (not overheard, not for a
  * VLAN whose device sees it again) and gives its ethertype. */
 static __always_inline int ctx_ours(ctx_t *ctx, __u16 *type)

@@ -38,13 +38,15 @@ static __always_inline int bounce(ctx_t *ctx)
 
 /* write_error4 turns the frame into an error from p's destination to its
  * source, about the packet that stands at an offset in it. */
-static __noinline int write_error4(ctx_t *ctx, const struct packet *p, __u32 what, __u32 mtu, __u32 at)
+__noinline int write_error4(ctx_t *ctx, const struct packet *p, __u32 what, __u32 mtu, __u32 at)
 {
 	struct error4 e = {};
 	__u32 *w = (__u32 *)&e, i;
 	__u64 sum = 0;
 	__u16 n = ETH_LEN + sizeof(e);
 
+	if (!p)
+		return -1;
 	/* A short packet is quoted as far as it has to be. */
 	if (p->length + ETH_LEN - at < QUOTE) {
 		if (ctx_load(ctx, at, e.quote, 28))
@@ -77,13 +79,15 @@ static __noinline int write_error4(ctx_t *ctx, const struct packet *p, __u32 wha
 	return ctx_store(ctx, ETH_LEN, &e, sizeof(e) - QUOTE + 28);
 }
 
-static __noinline int write_error6(ctx_t *ctx, const struct packet *p, __u32 what, __u32 mtu, __u32 at)
+__noinline int write_error6(ctx_t *ctx, const struct packet *p, __u32 what, __u32 mtu, __u32 at)
 {
 	struct error6 e = {};
 	__u32 *w = (__u32 *)&e, i;
 	__u16 n = ETH_LEN + sizeof(e);
 	__u64 sum;
 
+	if (!p)
+		return -1;
 	if (ctx_load(ctx, at, e.quote, sizeof(e.quote)))
 		return -1;
 	e.type = what == TOO_BIG ? 2 : what == TTL_EXCEEDED ? 3 : 1;

@@ -250,31 +250,41 @@ static __noinline __u32 least_loaded(const struct service *s, const struct cache
 	return w.found;
 }
 
+/* most_step looks for the most loaded server of a set: found is its place + 1. */
+static long most_step(__u32 i, struct load_walk *w)
+{
+	__u32 dest = w->set->dest[i % CACHED_SERVERS];
+	struct dest *d = bpf_map_lookup_elem(&dests, &dest);
+	struct dest_state *ds = bpf_map_lookup_elem(&dest_states, &dest);
+	__u64 load;
+
+	if (!dest || !d || !ds || !d->weight)
+		return 0;
+	load = (__u64)ds->active * 256 + ds->inactive;
+	if (!w->found || w->load * d->weight < load * w->weight) {
+		w->found = i + 1;
+		w->load = load;
+		w->weight = d->weight;
+	}
+	return 0;
+}
+
 /* shrink takes the most loaded server out of a destination's set. */
 static __noinline int shrink(struct cached *c, __u32 tick)
 {
-	__u32 i, most = CACHED_SERVERS;
-	__u64 load = 0, weight = 1;
+	struct load_walk w = { .set = c };
+	__u32 zero = 0, i;
+	struct scratch *scratch = bpf_map_lookup_elem(&scratches, &zero);
 
-	for (i = 0; i < CACHED_SERVERS; i++) {
-		__u32 dest = c->dest[i];
-		struct dest *d = bpf_map_lookup_elem(&dests, &dest);
-		struct dest_state *ds = bpf_map_lookup_elem(&dest_states, &dest);
-		__u64 l;
-
-		if (!dest || !d || !ds || !d->weight)
-			continue;
-		l = (__u64)ds->active * 256 + ds->inactive;
-		if (most == CACHED_SERVERS || load * d->weight < l * weight) {
-			most = i;
-			load = l;
-			weight = d->weight;
-		}
-	}
-	if (most == CACHED_SERVERS)
+	if (!scratch)
+		return 0;
+	w.found = scratch->nothing; /* see choose */
+	w.load = w.weight = scratch->nothing;
+	bpf_loop(CACHED_SERVERS, most_step, &w, 0);
+	if (!w.found)
 		return 0;
 	for (i = 0; i < CACHED_SERVERS - 1; i++)
-		if (i >= most)
+		if (i + 1 >= w.found)
 			c->dest[i] = c->dest[i + 1];
 	c->dest[CACHED_SERVERS - 1] = 0;
 	c->size--;
