@@ -14,7 +14,6 @@ type Failover struct {
 	RouterID    string // "": the host's name
 	Namespace   string // net_namespace: run in this network namespace; "": the present one
 	Instance    string // process-wide instance name (-i, @^instance)
-	ConfigID    string // -i, @id lines
 	ScriptUser  *Credential
 	ScriptCheck bool // enable_script_security
 
@@ -22,11 +21,10 @@ type Failover struct {
 	Webhook []Webhook
 	Notify  NotifyFIFO // vrrp_notify_fifo / notify_fifo
 
-	ReloadTimeFile   string
-	StartupDelay     time.Duration // vrrp_startup_delay
-	RTPriority       int           // vrrp_rt_priority, 0: chosen by us
-	NoRealtime       bool
-	GARPLowerPrioAll bool
+	ReloadTimeFile string
+	StartupDelay   time.Duration // vrrp_startup_delay
+	RTPriority     int           // vrrp_rt_priority, 0: chosen by us
+	NoRealtime     bool
 
 	NamespaceIPVS     string // net_namespace_ipvs
 	HasNamespaceIPVS  bool   // it was given; "" is the default namespace then
@@ -191,7 +189,6 @@ type IPRoute struct {
 	OnLink     bool
 	Options    map[string]string // mtu, advmss, rtt, rttvar, ssthresh, cwnd, initcwnd, initrwnd, window, hoplimit, quickack, congctl, realms, features
 	NextHops   []NextHop
-	VRF        string
 	Mode       string // "" and prepend: before what matches; add: only if nothing does; append: behind
 	Default    bool   // written as default
 	TrackGroup string
@@ -257,19 +254,18 @@ type TrackScript struct {
 
 // TrackProcess is a vrrp_track_process block.
 type TrackProcess struct {
-	Pos          Pos
-	Name         string
-	Process      []string // name and, with FullCommand, parameters
-	ParamMatch   string   // "", "exact", "partial", "initial"
-	Weight       int
-	Reverse      bool
-	Quorum       int // 1
-	QuorumMax    int // more than so many is a failure, unless NoMax
-	NoMax        bool
-	ForkDelay    time.Duration
-	ExitDelay    time.Duration
-	FullCommand  bool
-	InitialCount int
+	Pos         Pos
+	Name        string
+	Process     []string // name and, with FullCommand, parameters
+	ParamMatch  string   // "", "exact", "partial", "initial"
+	Weight      int
+	Reverse     bool
+	Quorum      int // 1
+	QuorumMax   int // more than so many is a failure, unless NoMax
+	NoMax       bool
+	ForkDelay   time.Duration
+	ExitDelay   time.Duration
+	FullCommand bool
 }
 
 // TrackFile is a track_file (vrrp_track_file) block.
@@ -419,7 +415,6 @@ type VRRPInstance struct {
 	ChecksumCompatNever  bool // unicast v3: pseudo-header always; see version 3 and old keepaliveds
 	ChecksumOld          bool // old_unicast_checksum: unicast v3 without pseudo-header
 	UnicastFaultNoPeer   bool // without peers: a fault, not multicast
-	ThreadPriority       int
 
 	GARPMasterDelay         time.Duration // 0: no second batch
 	GARPMasterRepeat        int
@@ -429,7 +424,6 @@ type VRRPInstance struct {
 	GARPLowerPrioRepeat     int
 	GARPInterval            time.Duration // between two frames on an interface
 	NAInterval              time.Duration
-	DownIntervalAdverts     int
 	GARPExtra               time.Duration // garp_extra_if; 0: none
 	GARPExtraAll            bool          // on every interface of an address, not on virtual ones only
 

@@ -20,7 +20,6 @@ type LVSGlobal struct {
 	SyncPort      int
 	SyncTTL       int
 	SyncGroup     netip.Addr
-	NoChecker     bool
 	Pool          []netip.Addr // lvs_source_pool (an extension): the sources of FULLNAT
 }
 

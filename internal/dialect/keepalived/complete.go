@@ -305,7 +305,6 @@ func (p *parser) settleDefaults(i *instanceDraft) {
 	i.HigherPrioSendAdvert = first(true, i.higherSend, g.higherSend)
 	i.Accept = first(!i.Strict || i.Priority == 255, i.accept)
 	i.StartupDelay = p.f.StartupDelay
-	i.ThreadPriority = p.f.RTPriority
 	i.Notify.PriorityChanges = first(g.priorityChanges, i.priorityChanges)
 }
 
