@@ -8,6 +8,9 @@
 // the load tool counted. Requests per second and latency are printed too, and
 // say more about how busy the machine was.
 //
+// As root it also compares ways of forwarding packets, in network namespaces of
+// its own (-only forward).
+//
 // Every program that is started here is ended here, by its process id, also
 // on Ctrl-C. Everything listens on 127.0.0.1, ports 24000 to 24999.
 package main

@@ -161,6 +161,9 @@ func (forward) run(ctx context.Context, b *bench, r *result) error {
 			fmt.Sprintf("%.2f ×", spreadOf(quotients(rate[i], rate[wayNft])).Median), fmt.Sprintf("%.0f %%", 100*spreadOf(busy[i]).Median)})
 	}
 	r.Tables = append(r.Tables, t)
+	if had := spreadOf(busy[wayNft]).Median; had < 0.8 {
+		r.Notes = append(r.Notes, fmt.Sprintf("something else ran on the machine, and nft DNAT's thread had %.0f %% of its CPU: packets per second say little, and caches were cold each time a thread had its turn", 100*had))
+	}
 	gain := func(i int) float64 { return spreadOf(quotients(cost[wayNft], cost[i])).Median }
 	r.Limits = append(r.Limits,
 		atLeast("packets a CPU second, tcx DR against nft DNAT", gain(wayTCXDR), 1.2),

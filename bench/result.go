@@ -176,9 +176,9 @@ func (r *result) print(w io.Writer) {
 	}
 	for i, x := range r.Rows {
 		if i == 0 {
-			fmt.Fprintf(w, "  %-52s %14s %14s\n", "", "haproxy", "evenkeel")
+			fmt.Fprintf(w, "  %-52s %22s %22s\n", "", "haproxy", "evenkeel")
 		}
-		fmt.Fprintf(w, "  %-52s %14s %14s\n", x.What, x.HAProxy, x.Evenkeel)
+		fmt.Fprintf(w, "  %-52s %22s %22s\n", x.What, x.HAProxy, x.Evenkeel)
 	}
 	for _, t := range r.Tables {
 		t.print(w)
