@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"evenkeel/internal/alert"
 	"evenkeel/internal/failover"
 	"evenkeel/internal/l4"
 	"evenkeel/internal/l4/director"
@@ -36,6 +37,9 @@ type forwarding struct {
 	svc    *director.Service
 	dir    string      // what outlives a process
 	retire atomic.Bool // the end is that of this process, not of forwarding
+
+	mu    sync.Mutex // one of the service's Configure, Start, Apply and end at a time
+	ended bool
 }
 
 // open makes the control side of packet forwarding. What it keeps is the
@@ -77,6 +81,8 @@ const firstPatience = 2 * time.Second
 
 // first begins to forward before an address comes that packets are sent to.
 func (w *forwarding) first() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if list, err := net.InterfaceAddrs(); err == nil {
 		// Until the failover service tells: it has not looked yet.
 		all := addresses(list)
@@ -89,6 +95,45 @@ func (w *forwarding) first() error {
 	defer cancel()
 	w.svc.Settle(ctx)
 	return nil
+}
+
+// startAgain is how long to wait before another try to begin.
+const startAgain = time.Second
+
+// follow begins beside a failover service that goes on for another process.
+// Packets are forwarded meanwhile by what that one has left, and VRRP has to be
+// there before the data plane has been taken over: on a busy machine that can
+// take longer than the keeper stands in.
+func (w *forwarding) follow(post func(alert.Event)) {
+	for !w.attempt(post) {
+		time.Sleep(startAgain)
+	}
+}
+
+// attempt says whether follow is over.
+func (w *forwarding) attempt(post func(alert.Event)) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ended {
+		return true
+	}
+	err := w.svc.Start()
+	if err != nil {
+		post(alert.Event{Kind: "forwarding", Severity: alert.Critical, Plane: "l4", Text: "packets are forwarded as before, and nobody watches the servers; it is tried again: " + err.Error()})
+	}
+	return err == nil
+}
+
+func (w *forwarding) configure(c *model.Config) model.Diagnostics {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.svc.Configure(c)
+}
+
+func (w *forwarding) apply() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.svc.Apply()
 }
 
 func addresses(list []net.Addr) map[netip.Addr]bool {
@@ -114,6 +159,9 @@ func (w *forwarding) beside() failover.Beside {
 		},
 		Holders: func(instances map[string]bool) { w.svc.Masters(instances) },
 		Ended: func() {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.ended = true
 			if w.retire.Load() {
 				w.svc.Retire()
 			} else {
@@ -146,7 +194,12 @@ func backends(pin string, log *slog.Logger) []director.Backend {
 	return []director.Backend{
 		{
 			Name: "ebpf", Features: xdp.Features,
-			Probe:  func() []string { return probe().Reasons() },
+			Probe: func() []string {
+				if _, err := os.Stat(filepath.Join(pin, "maps")); err == nil {
+					return nil // it forwards: finding out takes as long as taking it over
+				}
+				return probe().Reasons()
+			},
 			Advice: adviceEBPF,
 			Open:   func(bool) (l4.Plane, error) { return openEBPF(pin, log) },
 			Remove: func() error { return xdp.Remove(pin) },

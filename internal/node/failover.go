@@ -121,7 +121,7 @@ func (f *Failover) Prepare(files *worker.Files) model.Diagnostics {
 	}
 	f.opt.halve(cfg.Failover)
 	d = append(d, f.svc.Configure(cfg)...)
-	return append(d, f.forward.svc.Configure(cfg)...)
+	return append(d, f.forward.configure(cfg)...)
 }
 
 // Start implements holder.Service.
@@ -139,11 +139,7 @@ func (f *Failover) Start(page *lease.Page, state []byte) error {
 	if len(state) == 0 {
 		return nil // forwarding has begun: see beside
 	}
-	// VRRP goes on at once; packets are forwarded anyhow.
-	if err := f.forward.svc.Start(); err != nil {
-		f.stop(false) // an address that nothing stands behind is worse than none
-		return err
-	}
+	go f.forward.follow(f.svc.Post)
 	return nil
 }
 
@@ -159,7 +155,7 @@ func (f *Failover) stop(graceful bool) {
 // Apply implements holder.Service.
 func (f *Failover) Apply() {
 	f.svc.Apply() // sessions and files that checkers watch are there
-	f.forward.svc.Apply()
+	f.forward.apply()
 }
 
 // Release implements holder.Service. Packets of addresses that stay, because
