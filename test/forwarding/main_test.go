@@ -25,7 +25,13 @@ import (
 // program is the evenkeel under test.
 var program string
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) {
+	if spec := os.Getenv(refuseVariable); spec != "" {
+		fmt.Fprintln(os.Stderr, refuse(spec))
+		os.Exit(1)
+	}
+	os.Exit(run(m))
+}
 
 func run(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "ek")

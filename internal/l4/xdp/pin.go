@@ -11,6 +11,23 @@ import (
 
 const bpfMagic = 0xcafe4a11
 
+// errNoFileSystem says that nothing can be kept for the next process here.
+var errNoFileSystem = errors.New("no bpf file system can be mounted")
+
+// keep makes the places for pins. Where there can be none, packets are forwarded
+// without.
+func (o *Options) keep() error {
+	if o.Pin == "" {
+		return nil
+	}
+	err := keepDirectory(o.Pin)
+	if errors.Is(err, errNoFileSystem) {
+		o.Log.Warn("packets are forwarded only as long as this process runs", "error", err)
+		o.Pin, err = "", nil
+	}
+	return err
+}
+
 // keepDirectory makes the places for pins. When the directory is on no bpf
 // file system, one is mounted there.
 func keepDirectory(pin string) error {
@@ -23,7 +40,7 @@ func keepDirectory(pin string) error {
 	}
 	if fs.Type != bpfMagic {
 		if err := unix.Mount("bpf", pin, "bpf", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0700"); err != nil {
-			return fmt.Errorf("mount a bpf file system on %s: %w", pin, err)
+			return fmt.Errorf("%w on %s: %w", errNoFileSystem, pin, err)
 		}
 	}
 	for _, d := range []string{"maps", "links"} {

@@ -149,6 +149,9 @@ func Open(o Options) (*Plane, error) {
 		return nil, err
 	}
 	size(spec, o)
+	if err := o.keep(); err != nil {
+		return nil, err
+	}
 	options := ebpf.CollectionOptions{}
 	if o.Pin == "" {
 		for _, m := range spec.Maps {
@@ -156,9 +159,6 @@ func Open(o Options) (*Plane, error) {
 		}
 	} else {
 		options.Maps.PinPath = filepath.Join(o.Pin, "maps")
-		if err := keepDirectory(o.Pin); err != nil {
-			return nil, err
-		}
 	}
 	var objects directorObjects
 	if err := spec.LoadAndAssign(&objects, &options); err != nil {
