@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"evenkeel/internal/failover/loop"
+	"evenkeel/internal/model"
 	"evenkeel/internal/netconf"
 	"evenkeel/internal/track"
 )
@@ -67,4 +68,21 @@ func TestFileBeside(t *testing.T) {
 	if up, known := s.BFD("b"); up || known {
 		t.Error("a session is known, and none runs")
 	}
+}
+
+// TestTellHolders: who has its addresses here is told, and again only when it
+// is somebody else.
+func TestTellHolders(t *testing.T) {
+	var told []map[string]bool
+	one, two := &instance{}, &instance{}
+	one.setup, two.setup = &setup{model: &model.VRRPInstance{Name: "one"}}, &setup{model: &model.VRRPInstance{Name: "two"}}
+	p := &plane{about: about{holders: func(all map[string]bool) { told = append(told, all) }}, instances: []*instance{one}, leaving: []*instance{two}}
+	for _, holds := range [][2]bool{{false, false}, {true, false}, {true, false}, {true, true}, {false, false}} {
+		one.holds, two.holds = holds[0], holds[1]
+		p.tellHolders()
+	}
+	if len(told) != 4 || len(told[0]) != 0 || !told[1]["one"] || len(told[2]) != 2 || len(told[3]) != 0 {
+		t.Errorf("told: %v", told)
+	}
+	(&plane{}).tellHolders() // nobody wants to know
 }

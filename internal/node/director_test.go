@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -54,7 +55,7 @@ func TestHalves(t *testing.T) {
 }
 
 func TestAdvice(t *testing.T) {
-	if list := adviceEBPF([]l4.Method{l4.DR, l4.TUN}); list != nil {
+	if list := adviceEBPF([]l4.Method{l4.DR, l4.TUN}, nil); list != nil {
 		t.Errorf("DR wants %q", list)
 	}
 }
@@ -71,9 +72,10 @@ func TestPlaneLog(t *testing.T) {
 
 func TestForwardMetrics(t *testing.T) {
 	v := &director.View{Virtual: []director.VirtualView{{Name: "a", Quorum: true, Servers: []director.ServerView{
-		{Name: "up", Up: true, In: true, Weight: 3}, {Name: "down"}}}}, ByHand: []director.ServiceView{{Name: "b"}}, Drops: map[string]uint64{"no server": 2}, Trouble: "full"}
+		{Name: "up", Up: true, In: true, Weight: 3}, {Name: "down"}}}}, ByHand: []director.ServiceView{{Name: "b"}}, Drops: map[string]uint64{"no server": 2}, Trouble: "full",
+		Pair: &director.PairView{By: "evenkeel", Peers: []director.PeerView{{Address: "192.0.2.1"}, {Address: "192.0.2.1"}, {Address: "192.0.2.2"}}}}
 	known := map[string]metrics.Desc{}
-	for _, d := range forwardMetrics {
+	for _, d := range slices.Concat(forwardMetrics, pairMetrics) {
 		known[d.Name] = d
 	}
 	var lines []string
@@ -85,10 +87,14 @@ func TestForwardMetrics(t *testing.T) {
 		lines = append(lines, name+" "+strings.Join(labels, " "))
 	})
 	text := strings.Join(lines, "\n")
-	for _, want := range []string{"evenkeel_lvs_server_weight a up", "evenkeel_lvs_server_up a down", "evenkeel_lvs_dropped_total no server", "evenkeel_lvs_in_sync "} {
+	for _, want := range []string{"evenkeel_lvs_server_weight a up", "evenkeel_lvs_server_up a down", "evenkeel_lvs_dropped_total no server", "evenkeel_lvs_in_sync ",
+		"evenkeel_lvs_server_leaving a up", "evenkeel_lvs_sync_up ", "evenkeel_lvs_sync_datagrams_total foreign", "evenkeel_lvs_sync_peer_lost_total 192.0.2.2"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing in\n%s", want, text)
 		}
+	}
+	if n := strings.Count(text, "evenkeel_lvs_sync_peer_lost_total 192.0.2.1"); n != 1 {
+		t.Errorf("a peer is counted %d times", n)
 	}
 	if strings.Contains(text, "evenkeel_lvs_server_weight a down") {
 		t.Error("a server that the plane does not have has a weight")

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 
 	"evenkeel/internal/alert"
@@ -63,7 +64,7 @@ func NewFailover(o FailoverOptions) *Failover {
 	svc := failover.New(failover.Options{Version: o.Version, Stderr: o.Stderr, Sinks: o.Sinks, Registry: registry,
 		WithProxy: o.WithProxy, KeepAddresses: o.KeepAddresses, Beside: forward.beside()})
 	forward.open(o, svc)
-	if err := registry.Collect(forwardMetrics, func(emit metrics.Emit) { emitForwarding(forward.svc.View(), emit) }); err != nil {
+	if err := registry.Collect(slices.Concat(forwardMetrics, pairMetrics), func(emit metrics.Emit) { emitForwarding(forward.svc.View(), emit) }); err != nil {
 		fmt.Fprintf(o.Stderr, "metrics: %v\n", err)
 	}
 	return &Failover{opt: o, registry: registry, svc: svc, forward: forward}
