@@ -220,12 +220,18 @@ func backends(pin string, log *slog.Logger) []director.Backend {
 
 // adviceEBPF is what our own plane needs of the host where it rewrites
 // addresses: the kernel tells the way to the client only if it forwards.
-func adviceEBPF(methods []l4.Method) (list []string) {
-	if !slices.Contains(methods, l4.NAT) && !slices.Contains(methods, l4.FULLNAT) {
-		return nil
-	}
-	if b, err := os.ReadFile("/proc/sys/net/ipv4/ip_forward"); err == nil && strings.TrimSpace(string(b)) == "0" {
-		list = append(list, "net.ipv4.ip_forward is 0, so that the answers of NAT find no way back: sysctl -w net.ipv4.ip_forward=1")
+func adviceEBPF(four, six []l4.Method) (list []string) {
+	for _, c := range []struct {
+		methods []l4.Method
+		setting string
+	}{{four, "net.ipv4.ip_forward"}, {six, "net.ipv6.conf.all.forwarding"}} {
+		if !slices.Contains(c.methods, l4.NAT) && !slices.Contains(c.methods, l4.FULLNAT) {
+			continue
+		}
+		b, err := os.ReadFile("/proc/sys/" + strings.ReplaceAll(c.setting, ".", "/"))
+		if err == nil && strings.TrimSpace(string(b)) == "0" {
+			list = append(list, fmt.Sprintf("%s is 0, so that the answers of NAT find no way back: sysctl -w %s=1", c.setting, c.setting))
+		}
 	}
 	return list
 }

@@ -80,14 +80,18 @@ func TestCheckSaysWhatIsMissing(t *testing.T) {
 		{"bpf refused", "DR", refusing(unix.SYS_BPF, -1, syscall.EPERM),
 			[]string{"ebpf: bpf system call: refused in spite of root's privileges; a container's seccomp profile or the kernel's lockdown does that: permit bpf"}, []string{"helper", "MEMLOCK"}},
 		{"no tcx", "DR", refusing(unix.SYS_BPF, linkCreate, syscall.EINVAL), []string{"valid"}, []string{"warning", "missing"}},
-		{"no forwarding", "NAT", nil, []string{"net.ipv4.ip_forward is 0, so that the answers of NAT find no way back: sysctl -w net.ipv4.ip_forward=1"}, nil},
+		{"no forwarding", "NAT", nil, []string{"net.ipv4.ip_forward is 0, so that the answers of NAT find no way back: sysctl -w net.ipv4.ip_forward=1"}, []string{"ipv6"}},
+		{"no forwarding of IPv6", "IPv6", nil, []string{"net.ipv6.conf.all.forwarding is 0, so that the answers of NAT find no way back: sysctl -w net.ipv6.conf.all.forwarding=1"}, []string{"ip_forward"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			text := virtual(c.method, "rr", "", real("10.79.0.21 80", ""))
+			if c.method == "IPv6" {
+				text = strings.NewReplacer(vip, "fd79::101", "10.79.0.21", "fd80::21", "IPv6", "NAT").Replace(text)
+			}
 			if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			l.sysctl("d", "net.ipv4.ip_forward=0")
+			l.sysctl("d", "net.ipv4.ip_forward=0", "net.ipv6.conf.all.forwarding=0")
 			got := said(l.in("d", append(c.argv, program, "check", file)...))
 			for _, want := range c.has {
 				if !strings.Contains(got, want) {

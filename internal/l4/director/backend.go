@@ -15,8 +15,8 @@ type Backend struct {
 	// nothing: it works.
 	Probe func() []string
 	// Advice says what a host that works should have besides for forwarding by
-	// these methods; nil: nothing.
-	Advice func(methods []l4.Method) []string
+	// these methods of each family; nil: nothing.
+	Advice func(four, six []l4.Method) []string
 	// Open makes the plane, or takes over what one before it left. flush: what
 	// others have set there is removed with the first Set (lvs_flush).
 	Open func(flush bool) (l4.Plane, error)

@@ -136,7 +136,7 @@ func (b *bench) backends() []director.Backend {
 	return all
 }
 
-func (b *bench) advice(methods []l4.Method) (list []string) {
+func (b *bench) advice(methods, _ []l4.Method) (list []string) {
 	if slices.Contains(methods, l4.NAT) && b.advise != "" {
 		list = append(list, b.advise)
 	}

@@ -118,8 +118,8 @@ func keys(s *model.VirtualServer, g *model.VirtualServerGroup, d *model.Diagnost
 
 var methods = map[string]l4.Method{"": l4.NAT, "NAT": l4.NAT, "DR": l4.DR, "TUN": l4.TUN, "FULLNAT": l4.FULLNAT}
 
-// methods lists the ways that packets are forwarded in, each once.
-func (p *plan) methods() (list []l4.Method) {
+// methods lists the ways that packets of a family are forwarded in, each once.
+func (p *plan) methods(f l4.Family) (list []l4.Method) {
 	add := func(v *virtual, r *model.RealServer) {
 		name := r.Method
 		if name == "" {
@@ -130,6 +130,9 @@ func (p *plan) methods() (list []l4.Method) {
 		}
 	}
 	for _, v := range p.virtuals {
+		if !slices.ContainsFunc(v.keys, func(k l4.Key) bool { return k.AddressFamily() == f }) {
+			continue
+		}
 		for _, r := range v.spec.Real {
 			add(v, r)
 		}

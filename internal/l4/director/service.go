@@ -143,7 +143,7 @@ func (s *Service) fit(next *prepared) (d model.Diagnostics) {
 		}
 	}
 	if next.choice.Advice != nil {
-		for _, text := range next.choice.Advice(next.plan.methods()) {
+		for _, text := range next.choice.Advice(next.plan.methods(l4.IPv4), next.plan.methods(l4.IPv6)) {
 			d.Warnf(f.Pos, "%s", text)
 		}
 	}
