@@ -33,6 +33,11 @@ func (p *Plane) adopt() error {
 	if len(byID) == 0 {
 		return p.writeSettings(l4.Config{})
 	}
+	var s directorConfiguration
+	if err := p.maps.Settings.Lookup(uint32(0), &s); err != nil {
+		return fmt.Errorf("adopt settings: %w", err)
+	}
+	p.marked = s.Flags&setMarks != 0
 	return p.adoptServers(byID)
 }
 

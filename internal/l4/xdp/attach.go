@@ -23,6 +23,9 @@ const (
 	decapPriority  = 48990
 )
 
+// egressKind ends the kinds of attachments to what goes out.
+const egressKind = "-egress"
+
 // attachment is a program on one interface: a link, or a clsact filter.
 type attachment struct {
 	name   string
@@ -38,6 +41,9 @@ type attachment struct {
 // an earlier process left it, the program is exchanged: no packet passes
 // without one.
 func (p *Plane) attach() error {
+	if err := p.maps.Entries.Put(uint32(0), p.prog); err != nil {
+		return fmt.Errorf("the way from one program to the other: %w", err)
+	}
 	links, err := interfaces(p.opts.Interfaces)
 	if err != nil {
 		return err
@@ -150,7 +156,7 @@ func (p *attacher) attachTo(l netlink.Link) (*attachment, error) {
 func (p *attacher) attachTCX(l netlink.Link) (*attachment, error) {
 	kind, hook := "tcx", ebpf.AttachTCXIngress
 	if p.egress {
-		kind, hook = "tcx-egress", ebpf.AttachTCXEgress
+		kind, hook = "tcx"+egressKind, ebpf.AttachTCXEgress
 	}
 	return p.keepLink(l, kind, func() (link.Link, error) {
 		return link.AttachTCX(link.TCXOptions{Interface: l.Attrs().Index, Program: p.prog, Attach: hook})
@@ -210,7 +216,7 @@ func (p *attacher) attachClsact(l netlink.Link) (*attachment, error) {
 	}
 	kind, parent := "clsact", uint32(netlink.HANDLE_MIN_INGRESS)
 	if p.egress {
-		kind, parent = "clsact-egress", netlink.HANDLE_MIN_EGRESS
+		kind, parent = "clsact"+egressKind, netlink.HANDLE_MIN_EGRESS
 	}
 	filter := &netlink.BpfFilter{
 		FilterAttrs: netlink.FilterAttrs{

@@ -269,30 +269,31 @@ type directorSweeper struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	directorMapBlocks         = "blocks"
-	directorMapCacheds        = "cacheds"
-	directorMapDestCounters   = "dest_counters"
-	directorMapDestStates     = "dest_states"
-	directorMapDests          = "dests"
-	directorMapDrops          = "drops"
-	directorMapEntries        = "entries"
-	directorMapFlows4         = "flows4"
-	directorMapFlows6         = "flows6"
-	directorMapFragments      = "fragments"
-	directorMapHops           = "hops"
-	directorMapLearnedHops    = "learned_hops"
-	directorMapLedgers        = "ledgers"
-	directorMapRanges         = "ranges"
-	directorMapRing4s         = "ring4s"
-	directorMapRing6s         = "ring6s"
-	directorMapScratches      = "scratches"
-	directorMapServiceStates  = "service_states"
-	directorMapServices       = "services"
-	directorMapSettings       = "settings"
-	directorMapSweepers       = "sweepers"
-	directorProgControl       = "control"
-	directorProgDirector      = "director"
-	directorProgDirectorLocal = "director_local"
+	directorMapBlocks          = "blocks"
+	directorMapCacheds         = "cacheds"
+	directorMapDestCounters    = "dest_counters"
+	directorMapDestStates      = "dest_states"
+	directorMapDests           = "dests"
+	directorMapDrops           = "drops"
+	directorMapEntries         = "entries"
+	directorMapFlows4          = "flows4"
+	directorMapFlows6          = "flows6"
+	directorMapFragments       = "fragments"
+	directorMapHops            = "hops"
+	directorMapLearnedHops     = "learned_hops"
+	directorMapLedgers         = "ledgers"
+	directorMapRanges          = "ranges"
+	directorMapRing4s          = "ring4s"
+	directorMapRing6s          = "ring6s"
+	directorMapScratches       = "scratches"
+	directorMapServiceStates   = "service_states"
+	directorMapServices        = "services"
+	directorMapSettings        = "settings"
+	directorMapSweepers        = "sweepers"
+	directorProgControl        = "control"
+	directorProgDirector       = "director"
+	directorProgDirectorLocal  = "director_local"
+	directorProgDirectorMarked = "director_marked"
 )
 
 // loadDirector returns the embedded CollectionSpec for director.
@@ -337,9 +338,10 @@ type directorSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type directorProgramSpecs struct {
-	Control       *ebpf.ProgramSpec `ebpf:"control"`
-	Director      *ebpf.ProgramSpec `ebpf:"director"`
-	DirectorLocal *ebpf.ProgramSpec `ebpf:"director_local"`
+	Control        *ebpf.ProgramSpec `ebpf:"control"`
+	Director       *ebpf.ProgramSpec `ebpf:"director"`
+	DirectorLocal  *ebpf.ProgramSpec `ebpf:"director_local"`
+	DirectorMarked *ebpf.ProgramSpec `ebpf:"director_marked"`
 }
 
 // directorMapSpecs contains maps before they are loaded into the kernel.
@@ -454,9 +456,10 @@ type directorVariables struct {
 //
 // It can be passed to loadDirectorObjects or ebpf.CollectionSpec.LoadAndAssign.
 type directorPrograms struct {
-	Control       *ebpf.Program `ebpf:"control"`
-	Director      *ebpf.Program `ebpf:"director"`
-	DirectorLocal *ebpf.Program `ebpf:"director_local"`
+	Control        *ebpf.Program `ebpf:"control"`
+	Director       *ebpf.Program `ebpf:"director"`
+	DirectorLocal  *ebpf.Program `ebpf:"director_local"`
+	DirectorMarked *ebpf.Program `ebpf:"director_marked"`
 }
 
 func (p *directorPrograms) Close() error {
@@ -464,6 +467,7 @@ func (p *directorPrograms) Close() error {
 		p.Control,
 		p.Director,
 		p.DirectorLocal,
+		p.DirectorMarked,
 	)
 }
 

@@ -3,6 +3,7 @@ package xdp
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -20,9 +21,6 @@ func (p *Plane) attachLoopback() error {
 	l, err := netlink.LinkByIndex(loopback)
 	if err != nil {
 		return fmt.Errorf("loopback: %w", err)
-	}
-	if err := p.maps.Entries.Put(uint32(0), p.prog); err != nil {
-		return fmt.Errorf("the loopback's way to the director: %w", err)
 	}
 	on := attacher{mode: p.opts.Mode, pin: p.opts.Pin, prog: p.local, egress: true}
 	a, err := on.attachTo(l)
@@ -53,4 +51,32 @@ func (p *Plane) restore() {
 	if l, err := netlink.LinkByIndex(loopback); err == nil {
 		_ = os.WriteFile(acceptLocal(l.Attrs().Name), []byte("0"), 0o644) // it does no harm to anybody
 	}
+}
+
+// attachMarked puts the director on an interface's egress while there are
+// services of marks. Netfilter's marks are set behind ingress: of packets that
+// the host routes on (to caches of everybody's web, say) it is seen here.
+func (p *Plane) attachMarked(l netlink.Link) {
+	p.mu.Lock()
+	wanted := p.marked
+	p.mu.Unlock()
+	index := l.Attrs().Index
+	egress := func(a *attachment) bool { return a.index == index && strings.HasSuffix(a.kind, egressKind) }
+	if !wanted {
+		p.detach(egress)
+		return
+	}
+	p.mu.Lock()
+	there := slices.ContainsFunc(p.attached, egress)
+	p.mu.Unlock()
+	if there {
+		return
+	}
+	on := attacher{mode: p.opts.Mode, pin: p.opts.Pin, prog: p.marks, egress: true}
+	a, err := on.attachTo(l)
+	if err != nil {
+		p.opts.Log.Error("marks are not seen", "interface", l.Attrs().Name, "error", err)
+		return
+	}
+	p.note(a)
 }

@@ -82,6 +82,7 @@ type Plane struct {
 	prog  *ebpf.Program
 	ctl   *ebpf.Program  // the control program
 	local *ebpf.Program  // the loopback's
+	marks *ebpf.Program  // of interfaces' egress, where there are services of marks
 	fast  *driverObjects // XDP's, in that mode
 	hops  *hops
 	watch *watcher
@@ -91,6 +92,7 @@ type Plane struct {
 
 	mu       sync.Mutex
 	attached []*attachment
+	marked   bool // there are services of marks
 	loose    bool // this process had the loopback accept local sources
 	closed   bool
 	config   l4.Config
@@ -168,7 +170,7 @@ func Open(o Options) (*Plane, error) {
 		return nil, fmt.Errorf("load the director (evenkeel check says what this kernel misses): %w", err)
 	}
 	p := &Plane{
-		opts: o, maps: objects.directorMaps, prog: objects.Director, ctl: objects.Control, local: objects.DirectorLocal,
+		opts: o, maps: objects.directorMaps, prog: objects.Director, ctl: objects.Control, local: objects.DirectorLocal, marks: objects.DirectorMarked,
 		stop:     make(chan struct{}),
 		services: make(map[l4.Key]*service), gone: make(map[goneKey]*server),
 		serials: newNumbers(objects.Services.MaxEntries()), places: newNumbers(objects.Dests.MaxEntries()),
@@ -286,7 +288,7 @@ func (p *Plane) release() error {
 	if p.fast != nil {
 		errs = append(errs, p.fast.Close())
 	}
-	return errors.Join(append(errs, p.prog.Close(), p.ctl.Close(), p.local.Close(), p.maps.Close())...)
+	return errors.Join(append(errs, p.prog.Close(), p.ctl.Close(), p.local.Close(), p.marks.Close(), p.maps.Close())...)
 }
 
 // Remove ends what a plane left behind under a directory: it detaches the

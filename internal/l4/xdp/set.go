@@ -51,6 +51,10 @@ func (p *Plane) Set(c l4.Config) error {
 	}
 	p.order = order
 	p.config = c
+	if marked := slices.ContainsFunc(c.Services, func(s l4.Service) bool { return s.FwMark != 0 }); marked != p.marked {
+		p.marked = marked
+		p.watch.kick()
+	}
 	p.collect()
 	return nil
 }

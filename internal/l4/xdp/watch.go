@@ -18,6 +18,7 @@ type watcher struct {
 	namespace *os.File
 	updates   chan netlink.LinkUpdate // closed by netlink, also when it lost some
 	done      chan struct{}           // closed by close
+	wake      chan struct{}           // closed by nobody; something else is wanted
 }
 
 const (
@@ -30,7 +31,7 @@ func openWatcher() (*watcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &watcher{namespace: namespace, done: make(chan struct{})}
+	w := &watcher{namespace: namespace, done: make(chan struct{}), wake: make(chan struct{}, 1)}
 	if err := w.subscribe(); err != nil {
 		namespace.Close()
 		return nil, err
@@ -44,6 +45,14 @@ func (w *watcher) subscribe() error {
 		return fmt.Errorf("changes of interfaces: %w", err)
 	}
 	return nil
+}
+
+// kick has the interfaces looked at soon.
+func (w *watcher) kick() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
 }
 
 func (w *watcher) close() {
@@ -95,6 +104,8 @@ func (p *Plane) follow() {
 				p.detach(func(a *attachment) bool { return a.index == int(u.Index) })
 			}
 			settled.Reset(settleInterfaces)
+		case <-p.watch.wake:
+			p.reconcile()
 		case <-again.C:
 			p.reconcile()
 		case <-settled.C:
@@ -120,6 +131,7 @@ func (p *Plane) reconcile() {
 	for _, l := range list {
 		if p.isAttached(l.Attrs().Index) {
 			p.renewPort(l)
+			p.attachMarked(l)
 			continue
 		}
 		if err := p.attachTo(l); err != nil {
@@ -128,6 +140,7 @@ func (p *Plane) reconcile() {
 			}
 			continue
 		}
+		p.attachMarked(l)
 		p.opts.Log.Info("attached", "interface", l.Attrs().Name)
 	}
 }

@@ -25,8 +25,10 @@ static __always_inline __u32 ctx_ifindex(ctx_t *ctx) { return ctx->ifindex; }
 
 #define LOCAL_0 0x6b65656c
 #define LOCAL_1 0x6c6f6f70
+#define MARKED_1 0x6d61726b
+#define TC_REDIRECT 7
 
-/* The director, for director_local. */
+/* The director, for director_local and director_marked. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
 	__uint(max_entries, 1);

@@ -24,12 +24,17 @@
 SEC("tc")
 int director(struct __sk_buff *ctx)
 {
+	int verdict;
 	__u32 other = (ctx->ifindex ^ LOOPBACK) | (ctx->cb[0] ^ LOCAL_0) | (ctx->cb[1] ^ LOCAL_1);
 
 	/* Without a branch: behind one the verifier would go both ways. */
 	other |= -other;
 	asm volatile("" : "+r"(other));
-	return direct(ctx, other >> 31 ^ 1);
+	verdict = direct(ctx, other >> 31 ^ 1);
+	/* On its way out it would come by director_marked again. */
+	if (verdict == TC_REDIRECT && ctx->mark && ctx->cb[0] == LOCAL_0 && ctx->cb[1] == MARKED_1)
+		ctx->mark = 0;
+	return verdict;
 }
 
 /* On egress of the loopback: what processes here send to addresses of this
@@ -49,6 +54,19 @@ SEC("tc")
 int control(struct __sk_buff *ctx)
 {
 	return obey(ctx);
+}
+
+/* On egress of the others, where there are services of marks: netfilter sets
+ * marks behind ingress, and what is routed on comes by here. */
+SEC("tc")
+int director_marked(struct __sk_buff *ctx)
+{
+	if (!ctx->mark)
+		return CTX_PASS;
+	ctx->cb[0] = LOCAL_0;
+	ctx->cb[1] = MARKED_1;
+	bpf_tail_call(ctx, &entries, 0);
+	return CTX_PASS;
 }
 
 char terms[] SEC("license") = "Dual MIT/GPL";
