@@ -346,3 +346,47 @@ func TestWrittenUp(t *testing.T) {
 		t.Errorf("with both stopped: %v", seen)
 	}
 }
+
+// TestRealServer is `evenkeel realserver` on both ends: from a director it is
+// heard who takes clients away, and by whom.
+func TestRealServer(t *testing.T) {
+	l := newLAN(t)
+	l.serve("1")
+	l.serve("2")
+	for _, a := range []string{vip + "/24", "fd79::100/64"} {
+		l.ip("d", "addr add "+a+" dev eth0")
+	}
+	l.director("d", virtual("DR", "rr", "", real("10.79.0.21 80", ""), real("10.79.0.22 80", "")))
+	ask := func() string {
+		text, _ := l.typed("d", "evenkeel realserver check -from-director eth0 "+vip+" fd79::100; echo all well")
+		return text
+	}
+	l.realserver("2", "up", vip)
+	if got := ask(); !strings.Contains(got, "ok      nobody on eth0 answers for these addresses\nall well") {
+		t.Errorf("with one real server that is up:\n%s", got)
+	}
+	l.ip("1", "addr add "+vip+"/32 dev lo") // and ARP is forgotten
+	if got := ask(); !strings.Contains(got, "MISSING 10.79.0.21 (") || !strings.Contains(got, "answers for "+vip+" on eth0: clients go to it past the director (there: evenkeel realserver up "+vip+")") || strings.Contains(got, "10.79.0.22") || strings.Contains(got, "all well") {
+		t.Errorf("with one that answers ARP:\n%s", got)
+	}
+	if got := l.realserver("1", "check", vip); !strings.Contains(got, "MISSING arp_ignore is 0 on eth0") || !strings.Contains(got, "exit status 1") {
+		t.Errorf("there:\n%s", got)
+	}
+	l.realserver("1", "up", vip)
+	if got := ask(); !strings.Contains(got, "all well") {
+		t.Errorf("after up:\n%s", got)
+	}
+	if got := l.realserver("1", "check"); strings.Contains(got, "MISSING") || strings.Contains(got, "exit status") {
+		t.Errorf("there, after up:\n%s", got)
+	}
+	if seen := l.who(4); seen["1"] != 2 || seen["2"] != 2 {
+		t.Errorf("requests went to %v", seen)
+	}
+	// The address stays where it was put by hand; what up did is undone.
+	if got := l.realserver("1", "down"); !strings.Contains(got, "net.ipv4.conf.all.arp_ignore is 0 again") {
+		t.Errorf("down:\n%s", got)
+	}
+	if got := ask(); !strings.Contains(got, "MISSING 10.79.0.21 (") {
+		t.Errorf("after down:\n%s", got)
+	}
+}

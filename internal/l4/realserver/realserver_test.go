@@ -214,10 +214,24 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestUnit(t *testing.T) {
-	want := `[Unit]
+	for tunnel, want := range map[bool]string{false: `[Unit]
 Description=virtual addresses of this real server (evenkeel)
 After=network-pre.target systemd-sysctl.service
 Before=network-online.target nginx.service apache2.service httpd.service haproxy.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart="/usr/bin/evenkeel" realserver up 10.8.0.100 2001:db8:8::100
+ExecStop="/usr/bin/evenkeel" realserver down -keep-unit
+
+[Install]
+WantedBy=multi-user.target
+`, true: `[Unit]
+Description=virtual addresses of this real server (evenkeel)
+After=network-online.target systemd-sysctl.service
+Wants=network-online.target
+Before=nginx.service apache2.service httpd.service haproxy.service
 
 [Service]
 Type=oneshot
@@ -227,9 +241,10 @@ ExecStop="/usr/bin/evenkeel" realserver down -keep-unit
 
 [Install]
 WantedBy=multi-user.target
-`
-	if got := Unit("/usr/bin/evenkeel", Wanted{VIPs: []netip.Addr{vip4, vip6}, Tunnel: true, Persist: true}); got != want {
-		t.Errorf("got\n%s", got)
+`} {
+		if got := Unit("/usr/bin/evenkeel", Wanted{VIPs: []netip.Addr{vip4, vip6}, Tunnel: tunnel, Persist: true}); got != want {
+			t.Errorf("got\n%s", got)
+		}
 	}
 }
 

@@ -23,10 +23,15 @@ func Unit(program string, w Wanted) string {
 	for _, a := range w.VIPs {
 		args = append(args, a.String())
 	}
+	// Addresses on lo need no network, and are there before somebody asks for them;
+	// a tunnel's packets are unwrapped on interfaces, which have to be there.
+	order := "After=network-pre.target systemd-sysctl.service\nBefore=network-online.target "
+	if w.Tunnel {
+		order = "After=network-online.target systemd-sysctl.service\nWants=network-online.target\nBefore="
+	}
 	return fmt.Sprintf(`[Unit]
 Description=virtual addresses of this real server (evenkeel)
-After=network-pre.target systemd-sysctl.service
-Before=network-online.target nginx.service apache2.service httpd.service haproxy.service
+%snginx.service apache2.service httpd.service haproxy.service
 
 [Service]
 Type=oneshot
@@ -36,7 +41,7 @@ ExecStop=%s realserver down -keep-unit
 
 [Install]
 WantedBy=multi-user.target
-`, strings.Join(args, " "), strconv.Quote(program))
+`, order, strings.Join(args, " "), strconv.Quote(program))
 }
 
 func (h *Host) unitPaths() (unit, link string) {
