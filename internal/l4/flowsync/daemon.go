@@ -67,7 +67,7 @@ const (
 	longest  = 5 * time.Second
 	// A look takes the longer the more connections there are: so many times as
 	// long it is left alone.
-	leisure = 40
+	leisure = 20
 
 	refreshEvery = time.Minute // everything is told again
 	refreshLeast = time.Second // also when somebody asks

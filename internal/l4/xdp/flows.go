@@ -49,28 +49,54 @@ type room struct {
 }
 
 // walk reads all flows. It stops when yield returns false.
-func (p *Plane) walk(yield func(*entry) bool) error { return p.walkFamilies(true, true, yield) }
+func (p *Plane) walk(yield func(*entry) bool) error {
+	return p.walkThrough(sieve{v4: true, v6: true}, yield)
+}
 
-func (p *Plane) walkFamilies(v4, v6 bool, yield func(*entry) bool) error {
+// sieve leaves entries out before anything is done with them: of a large table
+// little has changed since the last look.
+type sieve struct {
+	v4, v6  bool
+	forward bool   // no entries of answers
+	since   uint32 // what had packets (used), or changed, before that is left out; 0: nothing is
+	used    bool
+}
+
+func (s *sieve) passes(flags uint8, changed, last uint32) bool {
+	if s.used {
+		changed = last
+	}
+	return (!s.forward || flags&flowReverse == 0) && (s.since == 0 || int32(changed-s.since) >= 0)
+}
+
+func (p *Plane) walkThrough(s sieve, yield func(*entry) bool) error {
 	r, ok := p.rooms.Get().(*room)
 	if !ok {
 		r = new(room)
 	}
 	defer p.rooms.Put(r)
-	if v4 {
+	if s.v4 {
 		going, err := walkMap(p.maps.Flows4, r.k4[:], r.f4[:], func(i int) bool {
-			e := wide4(&r.k4[i], &r.f4[i])
+			f := &r.f4[i]
+			if !s.passes(f.Flags, f.Changed, f.Last) {
+				return true
+			}
+			e := wide4(&r.k4[i], f)
 			return yield(&e)
 		})
 		if err != nil || !going {
 			return err
 		}
 	}
-	if !v6 {
+	if !s.v6 {
 		return nil
 	}
 	_, err := walkMap(p.maps.Flows6, r.k6[:], r.f6[:], func(i int) bool {
-		return yield(&entry{key: r.k6[i], flow: r.f6[i], v6: true})
+		f := &r.f6[i]
+		if !s.passes(f.Flags, f.Changed, f.Last) {
+			return true
+		}
+		return yield(&entry{key: r.k6[i], flow: *f, v6: true})
 	})
 	return err
 }
@@ -166,25 +192,16 @@ func (p *Plane) Changed(since uint32, all bool, yield func(l4.Sync) bool) (uint3
 	servers := p.byPlace()
 	p.mu.Unlock()
 	// A table is walked through in a millisecond or more even when it is empty.
-	var v4, v6 bool
+	// The walk takes time: what changed in its tick may come twice.
+	sieve := sieve{forward: true, since: since, used: all}
 	for _, r := range servers {
 		six := r.service.key.AddressFamily() == l4.IPv6
-		v4, v6 = v4 || !six, v6 || six
+		sieve.v4, sieve.v6 = sieve.v4 || !six, sieve.v6 || six
 	}
 	clock := now()
-	err := p.walkFamilies(v4, v6, func(e *entry) bool {
-		f := &e.flow
-		r := servers[f.Dest]
-		// A client here ends with its host.
-		if f.Flags&(flowReverse|flowLocal) != 0 || f.State == stateDead || r.server == nil {
-			return true
-		}
-		at := f.Changed
-		if all {
-			at = f.Last
-		}
-		// The sweep of the map takes time: what changed in this tick may come twice.
-		if since != 0 && int32(at-since) < 0 {
+	err := p.walkThrough(sieve, func(e *entry) bool {
+		r := servers[e.flow.Dest]
+		if e.flow.State == stateDead || r.server == nil {
 			return true
 		}
 		return yield(syncOf(e, r, clock))
