@@ -416,7 +416,7 @@ func (p *parser) completeLVS() {
 			}
 		}
 		p.warnf(p.f.Pos, "", "lvs_sync_daemon names an instance '%s' that does not exist: it is not used", lvs.SyncInstance)
-		*lvs = model.LVSGlobal{Flush: lvs.Flush, FlushOnStop: lvs.FlushOnStop, TimeoutTCP: lvs.TimeoutTCP, TimeoutTCPFin: lvs.TimeoutTCPFin, TimeoutUDP: lvs.TimeoutUDP}
+		lvs.SyncInterface, lvs.SyncInstance, lvs.SyncID, lvs.SyncMaxLen, lvs.SyncPort, lvs.SyncTTL, lvs.SyncGroup = "", "", 0, 0, 0, 0, netip.Addr{}
 		return
 	}
 	lvs.SyncID = max(lvs.SyncID, 0)
