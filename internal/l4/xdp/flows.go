@@ -201,7 +201,8 @@ func (p *Plane) Changed(since uint32, all bool, yield func(l4.Sync) bool) (uint3
 	clock := now()
 	err := p.walkThrough(sieve, func(e *entry) bool {
 		r := servers[e.flow.Dest]
-		if e.flow.State == stateDead || r.server == nil {
+		// A client on this host ends with it.
+		if e.flow.State == stateDead || e.flow.Flags&flowLocal != 0 || r.server == nil {
 			return true
 		}
 		return yield(syncOf(e, r, clock))
