@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"syscall"
 
@@ -159,8 +160,21 @@ func (c *Client) Timeouts() (l4.Timeouts, error) {
 // SetTimeouts changes those that are not 0.
 func (c *Client) SetTimeouts(t l4.Timeouts) error { return c.edit(Edit{Do: SetTimeouts, Timeouts: t}) }
 
-// Daemons are none: see StartDaemon.
-func (c *Client) Daemons() ([]l4.SyncDaemon, error) { return nil, nil }
+// Daemons are what lvs_sync_daemon has started, in IPVS's words: who tells has a
+// master, who listens a backup.
+func (c *Client) Daemons() (list []l4.SyncDaemon, err error) {
+	var v View
+	if err := c.fetch("services json", &v); err != nil || v.Pair == nil {
+		return nil, err
+	}
+	group, _ := netip.ParseAddr(v.Pair.Group)
+	d := l4.SyncDaemon{Interface: v.Pair.Interface, ID: uint8(v.Pair.ID), MaxLen: v.Pair.MaxLen, Group: group, Port: uint16(v.Pair.Port), TTL: uint8(v.Pair.TTL)}
+	if v.Pair.Tells {
+		list = append(list, d)
+	}
+	d.Backup = true
+	return append(list, d), nil
+}
 
 // StartDaemon is not for by hand: which director tells the other is said in the
 // configuration.

@@ -274,6 +274,8 @@ type PairView struct {
 	Group     string     `json:"group,omitempty"`
 	Port      int        `json:"port,omitempty"`
 	ID        int        `json:"id"`
+	MaxLen    int        `json:"maxlen,omitempty"` // 0: what the MTU allows
+	TTL       int        `json:"ttl,omitempty"`
 	Instance  string     `json:"instance,omitempty"`
 	Tells     bool       `json:"tells"` // this director tells of its connections
 	Trouble   string     `json:"trouble,omitempty"`
@@ -317,6 +319,7 @@ func (s *Service) viewPair() *PairView {
 	}
 	t := s.pair.teller.Status()
 	v.By, v.Group, v.Port, v.Trouble = "evenkeel", t.Settings.Group.String(), int(t.Settings.Port), t.Trouble
+	v.MaxLen, v.TTL = t.Settings.MaxLen, int(t.Settings.TTL)
 	v.Told, v.ToldRate, v.LagMS, v.LookMS, v.Refreshes = t.Told, t.ToldRate, t.Lag.Milliseconds(), t.Interval.Milliseconds(), t.Refreshes
 	v.Took, v.TookRate, v.Unknown = t.Took, t.TookRate, t.Unknown
 	v.Sent, v.Received, v.Failed, v.Bad, v.Foreign = t.Sent, t.Received, t.Failed, t.Bad, t.Foreign

@@ -193,6 +193,10 @@ func TestPairTells(t *testing.T) {
 		if !slices.Equal(*told, []string{"warning bad", "notice good"}) {
 			t.Errorf("%q", *told)
 		}
+		client := &Client{Ask: func(line string) (string, error) { return s.Control(line), nil }}
+		if list, err := client.Daemons(); err != nil || len(list) != 2 || list[0] != (l4.SyncDaemon{Interface: "eth0", ID: 51, Port: 8848}) || !list[1].Backup {
+			t.Errorf("daemons: %+v, %v", list, err)
+		}
 		text := s.Control("services")
 		for _, want := range []string{"pair: eth0, ", " port 8848, id 51: this director tells and listens\n", "told 400 connections, 12/s, lag 60 ms",
 			"192.0.2.2 listens, has 400 connections, heard 0.3 s ago, 1 datagrams lost", "192.0.2.3 tells, lag 1000 ms"} {
