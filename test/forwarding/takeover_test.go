@@ -93,7 +93,9 @@ func (s *pairStatus) active() (n int) {
 
 // connect opens n connections from the client, with so little room that what is
 // not read yet stays on the server.
-func (l *lan) connect(n int) (list []net.Conn) {
+func (l *lan) connect(n int) []net.Conn { l.t.Helper(); return l.connectTo(vip, n) }
+
+func (l *lan) connectTo(address string, n int) (list []net.Conn) {
 	l.t.Helper()
 	dialer := net.Dialer{Timeout: patience, Control: func(_, _ string, c syscall.RawConn) (err error) {
 		e := c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 16<<10) })
@@ -104,7 +106,7 @@ func (l *lan) connect(n int) (list []net.Conn) {
 	}}
 	l.inside("c", func() {
 		for range n {
-			c, err := dialer.Dial("tcp4", vip+":80")
+			c, err := dialer.Dial("tcp4", address+":80")
 			if err != nil {
 				l.t.Error(err)
 				return
@@ -281,20 +283,7 @@ func TestPairBack(t *testing.T) {
 	l.serve("2")
 	p := l.pair(told, virtual("NAT", "wlc", "", real("10.80.0.21 8080", ""), real("10.80.0.22 8080", "")), vip+"/24", insideVIP+"/24")
 	idle := p.connect(idling)
-	all := func(when string) {
-		t.Helper()
-		bad := 0
-		var last error
-		for _, c := range idle {
-			_ = c.SetDeadline(time.Now().Add(patience))
-			if _, err := ask(c, "/"); err != nil {
-				bad, last = bad+1, err
-			}
-		}
-		if bad > 0 {
-			t.Fatalf("%s: %d of %d connections did not go on: %v", when, bad, idling, last)
-		}
-	}
+	all := func(when string) { t.Helper(); l.goOn(when, idle) }
 	all("at first")
 	l.eventually("the backup knows the connections", func() bool { s := p.e.pairStatus(); return s.active() >= idling })
 	p.d.stop()
@@ -305,4 +294,67 @@ func TestPairBack(t *testing.T) {
 	if s := p.e.pairStatus(); s.Pair == nil || s.Pair.Tells {
 		t.Errorf("the backup says %+v", s.Pair)
 	}
+}
+
+// goOn wants an answer over each connection.
+func (l *lan) goOn(when string, idle []net.Conn) {
+	l.t.Helper()
+	bad := 0
+	var last error
+	for _, c := range idle {
+		_ = c.SetDeadline(time.Now().Add(patience))
+		if _, err := ask(c, "/"); err != nil {
+			bad, last = bad+1, err
+		}
+	}
+	if bad > 0 {
+		l.t.Fatalf("%s: %d of %d connections did not go on: %v", when, bad, len(idle), last)
+	}
+}
+
+// TestPairBoth: two addresses, each director master of one. Both tell, each of
+// its own connections, and each can take the other's.
+func TestPairBoth(t *testing.T) {
+	const second = "10.79.0.110"
+	l := newLAN(t)
+	l.direct()
+	for _, n := range []string{"1", "2"} {
+		l.ip(n, "addr add "+second+"/32 dev lo")
+		l.serve(n)
+	}
+	servers := []string{real("10.79.0.21 80", ""), real("10.79.0.22 80", "")}
+	services := virtual("DR", "wlc", "", servers...) + strings.Replace(virtual("DR", "wlc", "", servers...), vip, second, 1)
+	text := func(one, two string, first, other int) string {
+		instance := strings.NewReplacer("VI_1", "VI_2", "virtual_router_id 51", "virtual_router_id 52").Replace(vrrp(two, other, second+"/24"))
+		return strings.Replace(globals, "}", "  lvs_sync_daemon eth0 id 9\n}", 1) + vrrp(one, first, vip+"/24") + instance + services
+	}
+	d := l.director("d", text("MASTER", "BACKUP", 150, 100))
+	e := l.director("e", text("BACKUP", "MASTER", 100, 150))
+	each := func() bool {
+		return l.holds("d", vip) && l.holds("e", second) && !l.holds("d", second) && !l.holds("e", vip)
+	}
+	l.eventually("each its own", each)
+	const some = 50
+	idle := append(l.connectTo(vip, some), l.connectTo(second, some)...)
+	l.goOn("at first", idle)
+	for _, x := range []*director{d, e} {
+		l.eventually(x.node+" knows all connections", func() bool { s := x.pairStatus(); return s.active() >= 2*some })
+		if s := x.pairStatus(); s.Pair == nil || !s.Pair.Tells || s.Pair.Unknown > 0 || len(s.Pair.Peers) != 1 || !s.Pair.Peers[0].Tells {
+			t.Errorf("%s says %+v", x.node, s.Pair)
+		}
+	}
+	d.stop()
+	l.goOn("by one of them", idle)
+	d = l.director("d", d.text())
+	l.eventually("each its own again", each)
+	l.goOn("by both again", idle)
+}
+
+// text is the director's configuration.
+func (d *director) text() string {
+	b, err := os.ReadFile(d.file)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return string(b)
 }
