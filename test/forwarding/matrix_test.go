@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -273,6 +274,17 @@ func datagram(conn interface {
 	return string(answer[:n]), err
 }
 
+// drain reads late answers away.
+func (l *lan) drain(conn net.Conn) {
+	var b [4 * datagramSize]byte
+	for {
+		_ = conn.SetReadDeadline(time.Now().Add(asking / 20))
+		if _, err := conn.Read(b[:]); err != nil {
+			return
+		}
+	}
+}
+
 // datagrams sends more than 1 MB one by one, each of which has to be answered by
 // the same server, and none is sent twice. The largest fill several packets.
 func (l *lan) datagrams(t *testing.T, c cell) {
@@ -281,6 +293,16 @@ func (l *lan) datagrams(t *testing.T, c cell) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
+	if c.method == "TUN" {
+		// The first that does not fit into the tunnel is answered by the director with
+		// the size that does, and is lost: nobody sends UDP's datagrams again.
+		l.eventually("a large datagram gets through the tunnel", func() bool {
+			_ = conn.SetDeadline(time.Now().Add(asking / 4))
+			_, err := datagram(conn, make([]byte, 4*datagramSize))
+			return err == nil
+		})
+		l.drain(conn)
+	}
 	first := ""
 	for i := range 1<<20/datagramSize + 8 {
 		size := datagramSize
