@@ -44,7 +44,7 @@ demo-proxy: build ## the demo of the proxy alone, on loopback
 drill: peers build ## failures on pairs of directors, beside keepalived and HAProxy (root)
 	@scripts/drill $(ARGS)
 
-bench: peers build ## side by side with HAProxy and nginx
+bench: peers build ## side by side with HAProxy and nginx; packet forwarding beside nft (root)
 	$(GO) run ./bench $(ARGS)
 
 docs: ## docs/haproxy.md and docs/keepalived.md from the keyword tables

@@ -36,6 +36,7 @@ type Features struct {
 	AnyPort    bool // Port 0 also without persistence
 	FwMarks    bool
 	SYNLimit   bool
+	XDP        bool     // Config.XDP
 	Engines    []string // persistence engines beside ""; nil: none
 }
 

@@ -267,6 +267,10 @@ type Config struct {
 	// Pool are the source addresses of FULLNAT: the director's own, used for
 	// nothing else.
 	Pool []netip.Addr
+	// XDP are interfaces whose drivers run the director's program, before the
+	// kernel makes socket buffers of packets. On one that cannot, the plane says
+	// so and forwards all the same.
+	XDP []string
 
 	// TunnelSource is the outer source address of TUN, by family. What is not
 	// given is the director's address towards the server.

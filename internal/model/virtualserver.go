@@ -21,6 +21,8 @@ type LVSGlobal struct {
 	SyncTTL       int
 	SyncGroup     netip.Addr
 	Pool          []netip.Addr // lvs_source_pool (an extension): the sources of FULLNAT
+	XDP           []string     // lvs_xdp (an extension): interfaces whose driver runs the director
+	XDPPos        Pos          // of the first of them
 }
 
 // VirtualServerGroup is a virtual_server_group block.

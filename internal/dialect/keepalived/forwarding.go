@@ -16,6 +16,7 @@ func forwardingKeywords() []keyword {
 	return []keyword{
 		{Name: "lvs_backend", Args: strings.Join(forwardBackends, "|"), In: placeGlobal, Status: statusOurs, Help: "who forwards packets: our own programs in the kernel, or IPVS (the first that works here)", Parse: readBackend},
 		{Name: "lvs_source_pool", Args: "ADDRESS …", In: placeGlobal, Status: statusOurs, Help: "the addresses of this node that servers see with FULLNAT; used for nothing else", Parse: readSourcePool},
+		{Name: "lvs_xdp", Args: "INTERFACE …", In: placeGlobal, Status: statusOurs, Help: "interfaces whose drivers run our programs (XDP), before the kernel's network stack; lvs_backend ebpf", Parse: readXDP},
 		{Name: "syn_limit", Args: "COUNT", In: placeVirtualServer, Status: statusOurs, Help: "new TCP connections a second that are let through (0: all)", Parse: counted(0, math.MaxInt32, func(p *parser) *int { return &p.lvs.virtual.SYNLimit })},
 	}
 }
@@ -51,6 +52,26 @@ func readSourcePool(p *parser, n *node) {
 			p.warnf(n.pos(i), "take one of them out", "'%s' is in the pool twice", a)
 		default:
 			p.f.LVS.Pool = append(p.f.LVS.Pool, a)
+		}
+	}
+}
+
+// readXDP reads interfaces; several lines add up.
+func readXDP(p *parser, n *node) {
+	if !p.want(n, 1, -1) {
+		return
+	}
+	for i := 1; i < len(n.words); i++ {
+		name, ok := p.interfaceName(n, i)
+		switch {
+		case !ok:
+		case slices.Contains(p.f.LVS.XDP, name):
+			p.warnf(n.pos(i), "take one of them out", "'%s' is listed twice", name)
+		default:
+			if len(p.f.LVS.XDP) == 0 {
+				p.f.LVS.XDPPos = n.pos(i)
+			}
+			p.f.LVS.XDP = append(p.f.LVS.XDP, name)
 		}
 	}
 }

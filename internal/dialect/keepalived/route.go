@@ -197,15 +197,15 @@ var routeOptions map[string]func(*routeReader)
 
 func init() {
 	routeOptions = map[string]func(*routeReader){
-		"to":      (*routeReader).to,
-		"src":     (*routeReader).source,
-		"from":    (*routeReader).from,
-		"via":     (*routeReader).via,
-		"gw":      (*routeReader).gateway,
-		"or":      (*routeReader).or,
-		"dev":     func(r *routeReader) { r.device(&r.r.Device) },
-		"oif":     func(r *routeReader) { r.device(&r.r.Device) },
-		"table":   func(r *routeReader) { r.text(&r.r.Table) },
+		"to":    (*routeReader).to,
+		"src":   (*routeReader).source,
+		"from":  (*routeReader).from,
+		"via":   (*routeReader).via,
+		"gw":    (*routeReader).gateway,
+		"or":    (*routeReader).or,
+		"dev":   func(r *routeReader) { r.device(&r.r.Device) },
+		"oif":   func(r *routeReader) { r.device(&r.r.Device) },
+		"table": func(r *routeReader) { r.text(&r.r.Table) },
 		"vrf": func(r *routeReader) {
 			r.p.errorf(r.n.pos(r.i), "write 'table NUMBER', with the number that 'ip vrf' shows", "'vrf' is not supported yet in a route")
 			r.bad = true

@@ -64,7 +64,7 @@ func (p *Plane) attachTo(l netlink.Link) error {
 		return err
 	}
 	p.note(a)
-	if p.fast == nil {
+	if p.opts.Mode != Native {
 		return nil
 	}
 	if a, err = p.attachNative(l); err != nil {
@@ -169,7 +169,7 @@ func (p *attacher) keepLink(l netlink.Link, kind string, make func() (link.Link,
 	a := &attachment{name: l.Attrs().Name, index: l.Attrs().Index, kind: kind}
 	path := ""
 	if p.pin != "" {
-		path = filepath.Join(p.pin, "links", kind+"-"+strconv.Itoa(l.Attrs().Index))
+		path = linkPath(p.pin, kind, l.Attrs().Index)
 		old, err := link.LoadPinnedLink(path, nil)
 		if err == nil {
 			if err = old.Update(p.prog); err == nil {
@@ -196,6 +196,11 @@ func (p *attacher) keepLink(l netlink.Link, kind string, make func() (link.Link,
 		a.path = path
 	}
 	return a, nil
+}
+
+// linkPath is where the link of an interface is pinned.
+func linkPath(pin, kind string, index int) string {
+	return filepath.Join(pin, "links", kind+"-"+strconv.Itoa(index))
 }
 
 func (p *attacher) attachClsact(l netlink.Link) (*attachment, error) {

@@ -4,11 +4,16 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
+	"slices"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink"
 )
+
+// xdpKind is the kind of XDP's attachments.
+const xdpKind = "xdp"
 
 // loadNative loads the XDP program onto the maps of the tc program.
 func loadNative(m *directorMaps, options ebpf.CollectionOptions) (*driverObjects, error) {
@@ -49,7 +54,7 @@ func (p *Plane) attachNative(l netlink.Link) (*attachment, error) {
 		return nil, err
 	}
 	on := attacher{pin: p.opts.Pin, prog: p.fast.DirectorXdp}
-	return on.keepLink(l, "xdp", func() (link.Link, error) {
+	return on.keepLink(l, xdpKind, func() (link.Link, error) {
 		made, err := link.AttachXDP(link.XDPOptions{Interface: l.Attrs().Index, Program: p.fast.DirectorXdp, Flags: link.XDPDriverMode})
 		if err != nil {
 			return nil, fmt.Errorf("XDP in the driver (mode tcx works on every interface): %w", err)
@@ -72,7 +77,7 @@ func (p *Plane) port(l netlink.Link) error {
 
 // renewPort follows a change of an interface's hardware address.
 func (p *Plane) renewPort(l netlink.Link) {
-	if p.fast == nil {
+	if p.fast == nil || !p.hasXDP(l.Attrs().Index) {
 		return
 	}
 	if err := p.port(l); err != nil {
@@ -81,7 +86,103 @@ func (p *Plane) renewPort(l netlink.Link) {
 }
 
 func (p *Plane) forgetPort(a *attachment) {
-	if p.fast != nil && a.kind == "xdp" {
+	if p.fast != nil && a.kind == xdpKind {
 		_ = p.fast.XdpPorts.Delete(uint32(a.index)) // it may have none
 	}
+}
+
+// refusal is why an interface that is to have XDP has none. It has been said.
+type refusal int
+
+const (
+	byDriver  refusal = iota + 1
+	byAbsence         // it is tried when it comes
+)
+
+// followXDP has the program in the drivers of the interfaces that the
+// configuration names, and only there. tc is on all of them: an interface that
+// cannot have it forwards all the same, and that is said once.
+func (p *Plane) followXDP(links []netlink.Link) {
+	p.mu.Lock()
+	names, told := p.config.XDP, p.told
+	p.mu.Unlock()
+	if p.opts.Mode == Native || !told {
+		return
+	}
+	for _, l := range links {
+		name := l.Attrs().Name
+		switch {
+		case !slices.Contains(names, name):
+			p.leaveXDP(l.Attrs().Index)
+			delete(p.refused, name)
+		case p.hasXDP(l.Attrs().Index) || p.refused[name] == byDriver:
+		default:
+			if err := p.startXDP(l); err != nil {
+				p.refused[name] = byDriver
+				p.opts.Log.Warn("lvs_xdp: this interface forwards by tc", "interface", name, "error", err)
+			}
+		}
+	}
+	for _, name := range names {
+		here := slices.ContainsFunc(links, func(l netlink.Link) bool { return l.Attrs().Name == name })
+		if !here && p.refused[name] != byAbsence {
+			p.refused[name] = byAbsence
+			p.opts.Log.Warn("lvs_xdp: there is no such interface, or it is the port of a bridge or bond", "interface", name)
+		}
+	}
+}
+
+func (p *Plane) startXDP(l netlink.Link) error {
+	if p.fast == nil {
+		fast, err := loadNative(&p.maps, p.loading)
+		if err != nil {
+			return err
+		}
+		p.fast = fast
+		if err := p.forgetPorts(); err != nil {
+			return err
+		}
+	}
+	a, err := p.attachNative(l)
+	if err != nil {
+		_ = p.fast.XdpPorts.Delete(uint32(l.Attrs().Index))
+		return err
+	}
+	p.note(a)
+	p.opts.Log.Info("XDP", "interface", a.name)
+	return nil
+}
+
+// leaveXDP takes the program out of a driver, also one that an earlier process
+// left there.
+func (p *Plane) leaveXDP(index int) {
+	p.detach(func(a *attachment) bool { return a.index == index && a.kind == xdpKind })
+	if p.opts.Pin != "" {
+		_ = os.Remove(linkPath(p.opts.Pin, xdpKind, index)) // there is none as a rule
+	}
+}
+
+func (p *Plane) hasXDP(index int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.ContainsFunc(p.attached, func(a *attachment) bool { return a.index == index && a.kind == xdpKind })
+}
+
+// forgetPorts removes what an earlier process left of interfaces that have no
+// program any more: nothing may be sent out of those.
+func (p *Plane) forgetPorts() error {
+	var index uint32
+	var record driverPort
+	var gone []uint32
+	for all := p.fast.XdpPorts.Iterate(); all.Next(&index, &record); {
+		if _, err := os.Stat(linkPath(p.opts.Pin, xdpKind, int(index))); err != nil {
+			gone = append(gone, index)
+		}
+	}
+	for _, index := range gone {
+		if err := p.fast.XdpPorts.Delete(index); err != nil {
+			return fmt.Errorf("XDP's interfaces: %w", err)
+		}
+	}
+	return nil
 }

@@ -80,21 +80,26 @@ type Plane struct {
 	opts  Options
 	maps  directorMaps
 	prog  *ebpf.Program
-	ctl   *ebpf.Program  // the control program
-	local *ebpf.Program  // the loopback's
-	marks *ebpf.Program  // of interfaces' egress, where there are services of marks
-	fast  *driverObjects // XDP's, in that mode
+	ctl   *ebpf.Program // the control program
+	local *ebpf.Program // the loopback's
+	marks *ebpf.Program // of interfaces' egress, where there are services of marks
 	hops  *hops
 	watch *watcher
 	stop  chan struct{}
 	ended sync.WaitGroup
 	rooms sync.Pool // of *room
 
+	// Owned by Open, and then by follow.
+	loading ebpf.CollectionOptions // for XDP's program
+	fast    *driverObjects         // XDP's; nil: no interface has wanted it
+	refused map[string]refusal     // of interfaces whose XDP is not to be had
+
 	mu       sync.Mutex
 	attached []*attachment
 	marked   bool // there are services of marks
 	loose    bool // this process had the loopback accept local sources
 	closed   bool
+	told     bool // config is what Set was given, not what was found
 	config   l4.Config
 	services map[l4.Key]*service
 	order    []*service
@@ -176,6 +181,7 @@ func Open(o Options) (*Plane, error) {
 		serials: newNumbers(objects.Services.MaxEntries()), places: newNumbers(objects.Dests.MaxEntries()),
 		blocks: newSpans(objects.Blocks.MaxEntries()),
 	}
+	p.loading, p.refused = options, make(map[string]refusal)
 	if o.Mode == Native {
 		if p.fast, err = loadNative(&p.maps, options); err != nil {
 			objects.Close()
@@ -256,7 +262,7 @@ func Features() l4.Features {
 		Schedulers: []string{"rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "dh", "mh", "sed", "nq", "fo", "ovf"},
 		Protocols:  []l4.Protocol{l4.TCP, l4.UDP},
 		Tunnels:    []l4.TunnelType{l4.IPIP},
-		PortRanges: true, AnyPort: true, FwMarks: true, SYNLimit: true,
+		PortRanges: true, AnyPort: true, FwMarks: true, SYNLimit: true, XDP: true,
 	}
 }
 

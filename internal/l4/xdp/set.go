@@ -50,7 +50,10 @@ func (p *Plane) Set(c l4.Config) error {
 		}
 	}
 	p.order = order
-	p.config = c
+	if !p.told || !slices.Equal(c.XDP, p.config.XDP) {
+		p.watch.kick()
+	}
+	p.config, p.told = c, true
 	if marked := slices.ContainsFunc(c.Services, func(s l4.Service) bool { return s.FwMark != 0 }); marked != p.marked {
 		p.marked = marked
 		p.watch.kick()

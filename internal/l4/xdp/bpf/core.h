@@ -174,11 +174,20 @@ static __always_inline __u32 way_back(ctx_t *ctx, const struct packet *p, const 
 {
 	__u32 n = *hop, tick = now_tick();
 
-	if (n && tick - *hop_tick < LEARN_TICKS)
-		return n;
-	n = learn(ctx, p, client, verdict);
-	*hop = n;
-	*hop_tick = tick;
+	if (!n || tick - *hop_tick >= LEARN_TICKS) {
+		n = learn(ctx, p, client, verdict);
+		*hop = n;
+		*hop_tick = tick;
+	}
+#ifndef CTX_HAS_NEIGHBOR
+	if (n) {
+		__u32 at = n - 1;
+		struct learned_hop *h = bpf_map_lookup_elem(&learned_hops, &at);
+
+		if (!h || !ctx_reaches(ctx, h->ifindex))
+			return 0;
+	}
+#endif
 	return n;
 }
 
@@ -234,14 +243,15 @@ static __always_inline int answer(ctx_t *ctx, __u32 way, int verdict)
 	return ctx_redirect(ctx, h->ifindex);
 }
 
-/* Where a program cannot have the kernel find a neighbour, the packet is left
- * as it is to the program behind it that can (tc behind XDP). */
+/* Where a program cannot have the kernel find a neighbour, or cannot send out of
+ * an interface, the packet is left as it is to the program behind it that can (tc
+ * behind XDP). */
 #ifdef CTX_HAS_NEIGHBOR
-#define CANNOT(h) 0
+#define CANNOT(ctx, h) 0
 #define NO_WAY(way) 0
 #define LEFT(flags) 0
 #else
-#define CANNOT(h) (!((h)->flags & HOP_MAC))
+#define CANNOT(ctx, h) (!((h)->flags & HOP_MAC) || !ctx_reaches(ctx, (h)->ifindex))
 #define NO_WAY(way) (!(way))
 #define LEFT(flags) ((flags) & FLOW_LOCAL)
 #endif
@@ -271,7 +281,7 @@ FORWARD4 int forward4(ctx_t *ctx, struct packet *p, const struct key4 *k, struct
 	h = bpf_map_lookup_elem(&hops, &n);
 	if (!h)
 		return drop(DROP_INTERNAL);
-	if (!(flags & FLOW_REVERSE) && d->method != LOCAL && CANNOT(h))
+	if (!(flags & FLOW_REVERSE) && d->method != LOCAL && CANNOT(ctx, h))
 		return CTX_PASS;
 	if (BUSY(p, f))
 		follow4(p, f);
@@ -343,7 +353,7 @@ static __noinline int forward6(ctx_t *ctx, struct packet *p, const struct key6 *
 	h = bpf_map_lookup_elem(&hops, &n);
 	if (!h)
 		return drop(DROP_INTERNAL);
-	if (!(flags & FLOW_REVERSE) && d->method != LOCAL && CANNOT(h))
+	if (!(flags & FLOW_REVERSE) && d->method != LOCAL && CANNOT(ctx, h))
 		return CTX_PASS;
 	if (BUSY(p, f))
 		follow6(p, f);
@@ -406,7 +416,7 @@ static __noinline int forward_stateless(ctx_t *ctx, struct packet *p)
 	h = bpf_map_lookup_elem(&hops, &n);
 	if (!h)
 		return drop(DROP_INTERNAL);
-	if (d->method != LOCAL && CANNOT(h))
+	if (d->method != LOCAL && CANNOT(ctx, h))
 		return CTX_PASS;
 	count_in(dest, ctx_segments(ctx), p->length);
 	if (d->method == LOCAL)

@@ -92,6 +92,14 @@ static __always_inline long ctx_l4_sum(ctx_t *ctx, __u32 offset, __u32 addresses
 	return 0;
 }
 
+/* ctx_reaches is whether a frame gets out of an interface from here: many
+ * drivers send only for XDP while they have a program themselves, and drop
+ * without a word otherwise. */
+static __always_inline int ctx_reaches(ctx_t *ctx, __u32 ifindex)
+{
+	return ifindex == ctx->ingress_ifindex || bpf_map_lookup_elem(&xdp_ports, &ifindex);
+}
+
 static __always_inline int ctx_redirect(ctx_t *ctx, __u32 ifindex)
 {
 	if (ifindex == ctx->ingress_ifindex)

@@ -104,9 +104,11 @@ static __noinline __u32 learn(ctx_t *ctx, const struct packet *p, const __be32 *
 			return at + 1;
 		}
 	}
+#ifdef CTX_HAS_NEIGHBOR
 	if (set_macs(ctx, mac))
 		*verdict = CTX_DROP;
 	else
 		*verdict = ctx_redirect(ctx, fib.ifindex);
+#endif
 	return 0;
 }
