@@ -22,15 +22,12 @@ static __always_inline int wrap(ctx_t *ctx, const struct packet *p, const struct
 	return d->family == 4 ? wrap4(ctx, p, h->source4, d->addr[0]) : wrap6(ctx, p, h->source6, d->addr);
 }
 
-/* send_to_server does to a packet what the server's method asks. rewritten is
- * the flow's, or nothing. */
-static __always_inline int send_to_server(ctx_t *ctx, struct packet *p, const struct dest *d)
+/* send_to_server does to a packet what the server's method asks, where its
+ * addresses stay as they are. */
+static __always_inline int send_to_server(ctx_t *ctx, struct packet *p, const struct dest *d, const struct hop *h)
 {
-	__u32 n = d->hop, more = 0;
-	struct hop *h = bpf_map_lookup_elem(&hops, &n);
+	__u32 more = 0;
 
-	if (!h)
-		return drop(DROP_INTERNAL);
 	if (d->method == TUN)
 		more = d->family == 4 ? IP4_LEN : IP6_LEN;
 	if (!fits(ctx, p, h->mtu, more)) {
@@ -303,7 +300,7 @@ FORWARD4 int forward4(ctx_t *ctx, struct packet *p, const struct key4 *k, struct
 	if (!(flags & (FLOW_SOURCE | FLOW_DESTINATION))) {
 		if (d->method == LOCAL)
 			return CTX_PASS;
-		return send_to_server(ctx, p, d);
+		return send_to_server(ctx, p, d, h);
 	}
 	if ((flags & (FLOW_REVERSE | FLOW_LOCAL)) == FLOW_LOCAL && d->method == TUN)
 		more = d->family == 4 ? IP4_LEN : IP6_LEN;
@@ -376,7 +373,7 @@ static __noinline int forward6(ctx_t *ctx, struct packet *p, const struct key6 *
 	if (!(flags & (FLOW_SOURCE | FLOW_DESTINATION))) {
 		if (d->method == LOCAL)
 			return CTX_PASS;
-		return send_to_server(ctx, p, d);
+		return send_to_server(ctx, p, d, h);
 	}
 	if ((flags & (FLOW_REVERSE | FLOW_LOCAL)) == FLOW_LOCAL && d->method == TUN)
 		more = d->family == 4 ? IP4_LEN : IP6_LEN;
@@ -426,7 +423,7 @@ static __noinline int forward_stateless(ctx_t *ctx, struct packet *p)
 		return complain(ctx, p, TTL_EXCEEDED, 0);
 	}
 	if (d->method == DR || d->method == TUN)
-		return send_to_server(ctx, p, d);
+		return send_to_server(ctx, p, d, h);
 	if (!fits(ctx, p, h->mtu, 0)) {
 		count_drop(DROP_TOO_BIG);
 		return p->dont_fragment ? complain(ctx, p, TOO_BIG, h->mtu) : CTX_DROP;
