@@ -198,8 +198,13 @@ func TestFixturesOfComplaints(t *testing.T) {
 		list = append(list, fixture{name: "NAT: too big, " + family(v6), config: one(l4.NAT, v6), in: huge.frame(), want: tcRedirect,
 			out: complaint(huge, "big", 1500), drop: "too big"})
 	}
-	fragmentable := packet{payload: make([]byte, 1500-40)}
-	list = append(list, fixture{name: "TUN: no room, may be fragmented", config: one(l4.TUN, false), in: fragmentable.frame(), want: tcDrop, drop: "too big"})
+	fragmentable := packet{payload: make([]byte, 1500-40)}.withDefaults()
+	list = append(list, fixture{name: "TUN: no room, may be fragmented", config: one(l4.TUN, false), in: fragmentable.frame(), want: tcRedirect,
+		out: complaint(fragmentable, "big", 1480), drop: "too big"})
+	// The port has to be quoted: senders do not know otherwise who it is about.
+	first := packet{v6: true, protocol: l4.UDP, extension: 44, extensions: []byte{17, 0, 0, 1, 0, 0, 0, 9}, payload: make([]byte, 1440)}.withDefaults()
+	list = append(list, fixture{name: "TUN: no room for a first fragment over IPv6", config: one(l4.TUN, true), in: first.frame(), want: tcRedirect,
+		out: complaint(first, "big", 1460), drop: "too big"})
 	zero := edit(packet{}, true, func(f []byte) { f[22] = 0 })
 	e := complaint(packet{}, "ttl", 0)
 	list = append(list, fixture{name: "TTL 0", config: one(l4.DR, false), in: zero, want: tcRedirect, out: requote(e, zero), drop: "TTL exceeded"})
@@ -220,6 +225,9 @@ func complaint(p packet, what string, mtu uint16) []byte {
 	if p.v6 {
 		kinds = map[string][2]uint8{"ttl": {3, 0}, "port": {1, 4}, "big": {2, 0}}
 		e.quote, e.outer.tos = 8, 0
+		if len(p.frame()) >= 14+112 {
+			e.quote = 72
+		}
 	}
 	e.kind, e.code = kinds[what][0], kinds[what][1]
 	return e.frame()
@@ -260,7 +268,7 @@ func TestFixturesOfTooBigTunnels(t *testing.T) {
 		e := icmpError{about: p.with(func(p *packet) { p.ttl-- }), kind: kind, code: code, value: uint16(1400 - header), quote: 28,
 			outer: packet{v6: v6, client: p.server, server: p.client, ttl: 64, tos: 0xc0, mac: toClient}}
 		if v6 {
-			e.quote, e.outer.tos = 8, 0
+			e.quote, e.outer.tos = 72, 0
 		}
 		c, before := one(l4.TUN, v6), [][]byte{p.frame()}
 		wrong := append([]byte{}, tunnelled...)

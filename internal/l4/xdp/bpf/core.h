@@ -31,9 +31,9 @@ static __always_inline int send_to_server(ctx_t *ctx, struct packet *p, const st
 	if (d->method == TUN)
 		more = d->family == 4 ? IP4_LEN : IP6_LEN;
 	if (!fits(ctx, p, h->mtu, more)) {
+		/* Nobody here could cut it, so the sender is told, also where it had
+		 * allowed others to. */
 		count_drop(DROP_TOO_BIG);
-		if (!p->dont_fragment)
-			return CTX_DROP;
 		return complain(ctx, p, TOO_BIG, h->mtu - more);
 	}
 	if (age(ctx, p))
@@ -306,7 +306,7 @@ FORWARD4 int forward4(ctx_t *ctx, struct packet *p, const struct key4 *k, struct
 		more = d->family == 4 ? IP4_LEN : IP6_LEN;
 	if (!(flags & FLOW_REVERSE) && !fits(ctx, p, h->mtu, more)) {
 		count_drop(DROP_TOO_BIG);
-		return p->dont_fragment ? complain(ctx, p, TOO_BIG, h->mtu - more) : CTX_DROP;
+		return complain(ctx, p, TOO_BIG, h->mtu - more);
 	}
 	if (p->icmp) {
 		if (translate_error4(ctx, p, f))
@@ -426,7 +426,7 @@ static __noinline int forward_stateless(ctx_t *ctx, struct packet *p)
 		return send_to_server(ctx, p, d, h);
 	if (!fits(ctx, p, h->mtu, 0)) {
 		count_drop(DROP_TOO_BIG);
-		return p->dont_fragment ? complain(ctx, p, TOO_BIG, h->mtu) : CTX_DROP;
+		return complain(ctx, p, TOO_BIG, h->mtu);
 	}
 	if (p->family == 4) {
 		struct rewrite4 r = { .daddr = d->addr[0], .flags = FLOW_DESTINATION };

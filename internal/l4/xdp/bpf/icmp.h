@@ -3,6 +3,7 @@
 #pragma once
 
 #define QUOTE 48 /* how much of the packet an error quotes */
+#define QUOTE_LONG 112 /* with IPv6, where the port may stand behind extension headers */
 
 struct error4 {
 	struct ip4 ip;
@@ -17,8 +18,9 @@ struct error6 {
 	__u8 type, code;
 	__sum16 check;
 	__be32 mtu;
-	__u8 quote[QUOTE];
+	__u8 quote[QUOTE_LONG];
 } __attribute__((packed, aligned(4)));
+_Static_assert(sizeof(struct error6) <= sizeof(((struct scratch *)0)->error), "an error of IPv6 is written there");
 
 enum complaint { TOO_BIG, TTL_EXCEEDED, UNREACHABLE };
 
@@ -81,31 +83,44 @@ __noinline int write_error4(ctx_t *ctx, const struct packet *p, __u32 what, __u3
 
 __noinline int write_error6(ctx_t *ctx, const struct packet *p, __u32 what, __u32 mtu, __u32 at)
 {
-	struct error6 e = {};
-	__u32 *w = (__u32 *)&e, i;
-	__u16 n = ETH_LEN + sizeof(e);
+	__u32 zero = 0, i, *w;
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &zero);
+	struct error6 *e;
+	__u16 n;
 	__u64 sum;
 
-	if (!p)
+	if (!p || !s)
 		return -1;
-	if (ctx_load(ctx, at, e.quote, sizeof(e.quote)))
-		return -1;
-	e.type = what == TOO_BIG ? 2 : what == TTL_EXCEEDED ? 3 : 1;
-	e.code = what == UNREACHABLE ? 4 : 0;
-	e.mtu = what == TOO_BIG ? bpf_htonl(mtu) : 0;
-	copy16(e.ip.saddr, p->daddr);
-	copy16(e.ip.daddr, p->saddr);
+	e = (struct error6 *)s->error;
+	w = s->error;
+	__builtin_memset(e, 0, sizeof(*e)); /* what is not quoted adds nothing to the sum */
+	n = ETH_LEN + sizeof(*e);
+	if (p->length + ETH_LEN - at >= QUOTE_LONG) {
+		if (ctx_load(ctx, at, e->quote, QUOTE_LONG))
+			return -1;
+	} else {
+		n -= QUOTE_LONG - QUOTE;
+		if (ctx_load(ctx, at, e->quote, QUOTE))
+			return -1;
+	}
+	e->type = what == TOO_BIG ? 2 : what == TTL_EXCEEDED ? 3 : 1;
+	e->code = what == UNREACHABLE ? 4 : 0;
+	e->mtu = what == TOO_BIG ? bpf_htonl(mtu) : 0;
+	copy16(e->ip.saddr, p->daddr);
+	copy16(e->ip.daddr, p->saddr);
 	sum = bpf_htonl(n - ETH_LEN - IP6_LEN) + (__u64)bpf_htonl(IPPROTO_ICMPV6);
-	for (i = 2; i < sizeof(e) / 4; i++)
+	for (i = 2; i < sizeof(*e) / 4; i++)
 		sum += w[i];
-	e.check = ~fold(sum);
-	e.ip.version_class_flow = bpf_htonl(0x60000000);
-	e.ip.payload = bpf_htons(n - ETH_LEN - IP6_LEN);
-	e.ip.next = IPPROTO_ICMPV6;
-	e.ip.hop_limit = 64;
+	e->check = ~fold(sum);
+	e->ip.version_class_flow = bpf_htonl(0x60000000);
+	e->ip.payload = bpf_htons(n - ETH_LEN - IP6_LEN);
+	e->ip.next = IPPROTO_ICMPV6;
+	e->ip.hop_limit = 64;
 	if (ctx_resize(ctx, n))
 		return -1;
-	return ctx_store(ctx, ETH_LEN, &e, sizeof(e));
+	if (n == ETH_LEN + sizeof(*e))
+		return ctx_store(ctx, ETH_LEN, e, sizeof(*e));
+	return ctx_store(ctx, ETH_LEN, e, sizeof(*e) - (QUOTE_LONG - QUOTE));
 }
 
 /* complain tells the sender, unless the packet is an ICMP error itself or not

@@ -169,6 +169,7 @@ struct scratch {
 	__u64 forward[16], reverse[16], entry[8], key[8], answer[8], cached[10];
 	__u32 complaints_second, complaints; /* ICMP errors of this second */
 	__u32 nothing; /* always 0, which the verifier does not know */
+	__u32 error[40]; /* an ICMP error of IPv6 */
 };
 
 struct {
