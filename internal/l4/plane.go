@@ -35,6 +35,7 @@ type Features struct {
 	PortRanges bool
 	AnyPort    bool // Port 0 also without persistence
 	FwMarks    bool
+	RoutedMark bool // netfilter's marks are seen on packets that are routed on, not on those to the host's own addresses
 	SYNLimit   bool
 	XDP        bool     // Config.XDP
 	Engines    []string // persistence engines beside ""; nil: none

@@ -107,7 +107,7 @@ func keys(s *model.VirtualServer, g *model.VirtualServerGroup, d *model.Diagnost
 		}
 		for a := m.First; a.IsValid() && a.Compare(last) <= 0; a = a.Next() {
 			if len(list) == maxGroup {
-				d.Errorf(m.Pos, "virtual_server_group %s has more than %d services: write smaller ranges, or mark the packets with nft and use fwmark", g.Name, maxGroup)
+				d.Errorf(m.Pos, "virtual_server_group %s has more than %d services: write smaller ranges, or use port ranges", g.Name, maxGroup)
 				return nil
 			}
 			list = append(list, l4.Key{Addr: a, Protocol: protocol, Port: m.Port, PortLast: m.PortLast}.Canonical())

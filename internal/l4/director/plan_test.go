@@ -213,3 +213,16 @@ type holding struct{ l4.Plane }
 
 func (*holding) Set(c l4.Config) error { return c.Validate(l4.Features{}) }
 func (*holding) Features() l4.Features { return l4.Features{} }
+
+// TestMarks: a plane that does not see all marks says so at each service of one.
+func TestMarks(t *testing.T) {
+	marked := &virtual{spec: &model.VirtualServer{Pos: model.Pos{File: "f", Line: 3, Col: 1}, FwMark: 7}, keys: []l4.Key{{FwMark: 7, Family: l4.IPv4}}}
+	plain := &virtual{spec: &model.VirtualServer{}, keys: []l4.Key{{Addr: ip("192.0.2.10"), Protocol: l4.TCP, Port: 80}}}
+	p := &plan{virtuals: []*virtual{marked, plain}}
+	if d := p.marks(l4.Features{Name: "ebpf", RoutedMark: true}); len(d) != 1 || d.HasErrors() || d[0].Pos.Line != 3 || !strings.Contains(d[0].Cure, "lvs_backend ipvs") {
+		t.Errorf("%v", d)
+	}
+	if d := p.marks(l4.Features{Name: "ipvs"}); len(d) != 0 {
+		t.Errorf("%v", d)
+	}
+}

@@ -147,6 +147,7 @@ func (s *Service) fit(next *prepared) (d model.Diagnostics) {
 			d.Warnf(f.Pos, "%s", text)
 		}
 	}
+	d = append(d, next.plan.marks(features)...)
 	if len(f.LVS.XDP) > 0 && !features.XDP {
 		d.Errorf(f.LVS.XDPPos, "lvs_xdp is about our own programs, and %s forwards here: take the line out, or write 'lvs_backend ebpf'", features.Name)
 	}

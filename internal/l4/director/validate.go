@@ -40,6 +40,21 @@ func (p *plan) validate(f l4.Features, other []l4.Features) (d model.Diagnostics
 	return d
 }
 
+// marks warns of services whose packets a plane may never see as theirs.
+func (p *plan) marks(f l4.Features) (d model.Diagnostics) {
+	for _, v := range p.virtuals {
+		for _, k := range v.keys {
+			if k.FwMark != 0 && f.RoutedMark {
+				d = append(d, model.Diagnostic{Pos: v.spec.Pos, Severity: model.Warning,
+					Message: title(v.spec) + ": " + f.Name + " sees marks of nftables and iptables on packets that this host routes on, and not on those to its own addresses",
+					Cure:    "name addresses and ports instead (a virtual_server_group has ranges of both), or write 'lvs_backend ipvs' in global_defs"})
+				break
+			}
+		}
+	}
+	return d
+}
+
 func (p *plan) validateServers(v *virtual, f l4.Features, other []l4.Features) (d model.Diagnostics) {
 	all := append([]*model.RealServer(nil), v.spec.Real...)
 	if v.spec.Sorry != nil {
