@@ -290,10 +290,11 @@ func TestServers(t *testing.T) {
 					if err != nil {
 						return
 					}
-					c.say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
+					answer := "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
 					if q.URL.Path == "/evil" {
-						c.say("hello")
+						answer += "hello" // with it: later it would answer the next request
 					}
+					c.say("%s", answer)
 				}
 			},
 			client: func(c *client) {
