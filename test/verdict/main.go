@@ -2,6 +2,11 @@
 // a line for each package, everything that a failed test said, and which tests
 // skipped themselves. With -noskip a skipped test is a failure too: it is for
 // machines where everything that a test may need is there.
+//
+// With -again FILE tests of the packages below -real that failed are written
+// there, "package test" a line, for another run; the exit code is 3 when nothing
+// else failed. They compare programs in real time, and a machine can be in the
+// way of that once.
 package main
 
 import (
@@ -31,13 +36,44 @@ type judge struct {
 
 func main() {
 	noskip := flag.Bool("noskip", false, "a skipped test is a failure")
+	again := flag.String("again", "", "a `file` for the tests that should be run again")
+	real := flag.String("real", "evenkeel/test/", "the packages whose tests may be run again")
 	flag.Parse()
 	j := &judge{out: os.Stdout, said: map[string][]string{}, tests: map[string]int{}}
 	if err := j.read(os.Stdin); err != nil {
 		fmt.Fprintln(os.Stderr, "verdict:", err)
 		os.Exit(2)
 	}
-	os.Exit(j.end(*noskip))
+	code := j.end(*noskip)
+	if list := j.again(*real); *again != "" && code == 1 && len(list) > 0 && !(*noskip && len(j.skipped) > 0) {
+		if err := os.WriteFile(*again, []byte(strings.Join(list, "\n")+"\n"), 0o600); err != nil {
+			fmt.Fprintln(os.Stderr, "verdict:", err)
+			os.Exit(2)
+		}
+		code = 3
+	}
+	os.Exit(code)
+}
+
+// again lists the failed tests, if all of them may be run again.
+func (j *judge) again(real string) (list []string) {
+	named := map[string]bool{}
+	for _, f := range j.failed {
+		name, test, _ := strings.Cut(f, " ")
+		if !strings.HasPrefix(name, real) {
+			return nil
+		}
+		if test != "" && !strings.Contains(test, "/") {
+			named[name] = true
+			list = append(list, f)
+		}
+	}
+	for _, f := range j.failed {
+		if name, _, _ := strings.Cut(f, " "); !named[name] {
+			return nil // it did not build, or crashed
+		}
+	}
+	return list
 }
 
 func (j *judge) read(r io.Reader) error {

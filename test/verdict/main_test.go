@@ -44,3 +44,23 @@ func TestVerdict(t *testing.T) {
 		}
 	}
 }
+
+func TestAgain(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		failed []string
+		want   string
+	}{
+		{"a test in real time", []string{"real/x TestA/sub", "real/x TestA", "real/x"}, "real/x TestA"},
+		{"two packages", []string{"real/x TestA", "real/x", "real/y TestB", "real/y"}, "real/x TestA,real/y TestB"},
+		{"another test too", []string{"real/x TestA", "real/x", "y TestB", "y"}, ""},
+		{"a crash", []string{"real/x"}, ""},
+		{"a crash beside it", []string{"real/x TestA", "real/x", "real/y"}, ""},
+		{"nothing", nil, ""},
+	} {
+		j := &judge{failed: c.failed}
+		if got := strings.Join(j.again("real/"), ","); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
