@@ -78,6 +78,7 @@ func guest(t *testing.T, dir string) string {
 }
 
 func TestGuest(t *testing.T) {
+	t.Parallel() // an emulated machine has one core
 	dir := t.TempDir()
 	run(t, "go", "test", "-tags", "ipvs", "-ldflags=-s -w", "-c", "-o", filepath.Join(dir, "plane.test"), "./internal/l4/ipvs")
 	run(t, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", filepath.Join(dir, "evenkeel"), "./cmd/evenkeel")
@@ -94,12 +95,13 @@ func TestGuest(t *testing.T) {
 
 // oldKernel is what is run of package xdp's tests: the guest is emulated, and
 // the long ones would take minutes.
-const oldKernel = "TestFixturesOf|TestSchedulersTakeTurns|TestHashingSchedulers|TestPersistence|TestMarksAndRanges|" +
-	"TestFullTable|TestPairOfDirectors|TestDestinations|TestNAT$|TestDR$|TestTUN$|TestFullNAT$|TestClsact"
+const oldKernel = "TestFixturesOf(Methods|Fragments|Complaints|Checksums)|TestHashingSchedulers|TestMarksAndRanges|" +
+	"TestDestinations|TestNAT$|TestDR$|TestTUN$|TestClsact"
 
 // TestOldKernel runs packet forwarding where Debian 12 would: the verifier
 // refuses there what later ones take, and there is no tcx.
 func TestOldKernel(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	run(t, "go", "test", "-ldflags=-s -w", "-c", "-o", filepath.Join(dir, "xdp.test"), "./internal/l4/xdp")
 	job := "uname -r\n./xdp.test -test.v -test.count=1 -test.run '" + oldKernel + "'\n"
