@@ -11,9 +11,10 @@
 // does those). Marks are those that a packet has when it comes to tc, before
 // netfilter sets its own, and netfilter's of packets that the host routes on;
 // netfilter's of packets to the host's own addresses are not seen. The host's
-// stack gets what is malformed, and drops it. Clients on the director itself are served for addresses that it has, whose
-// packets pass the loopback, with one-packet services as with others; in a
-// tunnel of the other address family they are not.
+// stack gets what is malformed, and drops it. Clients on the director itself are
+// served for addresses that it has, whose packets pass the loopback, with
+// one-packet services as with others; in a tunnel of the other address family
+// they are not.
 //
 // It touches no address or route of the host and no sysctl but the loopback's
 // accept_local, without which IPv4 clients on the director get no answers. It
