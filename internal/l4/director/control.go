@@ -165,7 +165,7 @@ func (s *Service) try() error {
 
 func (s *Service) zero(k l4.Key) error {
 	z, ok := s.plane.(l4.Zeroer)
-	if !ok {
+	if !ok && s.plane != nil {
 		return refuse(Refused, "counters of this data plane cannot be set back")
 	}
 	var keys []l4.Key
@@ -175,6 +175,9 @@ func (s *Service) zero(k l4.Key) error {
 			return refuse(NoService, "%v: there is no such service", k)
 		}
 		keys = []l4.Key{k}
+	}
+	if z == nil {
+		return nil // nothing is counted
 	}
 	if err := z.Zero(keys...); err != nil {
 		return refuse(Refused, "%v", err)

@@ -160,8 +160,13 @@ func (s *Service) put(list []service) error {
 	if err := s.plane.Set(s.configFor(list)); err != nil {
 		return err
 	}
-	for _, x := range s.leaving.told(list) {
-		if err := s.plane.(l4.Forgetter).Forget(x.service, x.server); err != nil {
+	begun := s.leaving.told(list)
+	forgetter, ok := s.plane.(l4.Forgetter)
+	if !ok {
+		return nil // persistence that was added by hand runs out by itself there
+	}
+	for _, x := range begun {
+		if err := forgetter.Forget(x.service, x.server); err != nil {
 			s.warn("forwarding", fmt.Sprintf("clients of %v that were sent to %v before come back to it: %v", x.service, x.server, err))
 		}
 	}
