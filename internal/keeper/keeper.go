@@ -111,6 +111,9 @@ func Run(o Options) int {
 	k := &Keeper{o: o, actions: make(chan func(), 256), done: make(chan struct{}),
 		sockets: newTable(), master: o.Master, started: time.Now()}
 	defer close(k.done)
+	// A shell has what it runs in the background born with SIGINT ignored: raised
+	// again, it would end nobody.
+	mute := signal.Ignored(syscall.SIGINT)
 	signals := make(chan os.Signal, 64)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1, syscall.SIGUSR2,
 		syscall.SIGHUP, syscall.SIGTTOU, syscall.SIGTTIN, syscall.SIGCHLD, syscall.SIGPIPE)
@@ -142,6 +145,9 @@ func Run(o Options) int {
 	k.loop()
 	k.sockets.closeAll()
 	if k.endSignal != 0 && o.DiesBySignal && !k.master {
+		if k.endSignal == syscall.SIGINT && mute {
+			return 128 + int(syscall.SIGINT)
+		}
 		signal.Reset(k.endSignal)
 		_ = syscall.Kill(os.Getpid(), k.endSignal)
 		select {} // the signal is on its way

@@ -345,7 +345,17 @@ const patience = 20 * time.Second
 // start runs a keeper and waits until its worker serves.
 func start(t *testing.T, config string, args ...string) *daemon {
 	t.Helper()
-	d := launch(t, config, args...)
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return startCommand(t, config, exec.Command(exe, append([]string{config}, args...)...))
+}
+
+// startCommand is start by any command.
+func startCommand(t *testing.T, config string, cmd *exec.Cmd) *daemon {
+	t.Helper()
+	d := launchCommand(t, config, cmd)
 	d.await("a first worker", func() bool {
 		text, err := Status(d.cmd.Process.Pid)
 		return d.alive() && err == nil && strings.Contains(text, " worker ")
@@ -359,7 +369,13 @@ func launch(t *testing.T, config string, args ...string) *daemon {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &daemon{t: t, config: config, exited: make(chan struct{})}
+	return launchCommand(t, config, exec.Command(exe, append([]string{config}, args...)...))
+}
+
+func launchCommand(t *testing.T, config string, cmd *exec.Cmd) *daemon {
+	t.Helper()
+	var err error
+	d := &daemon{t: t, cmd: cmd, config: config, exited: make(chan struct{})}
 	if text, err := os.ReadFile(config); err == nil {
 		for _, l := range strings.Split(string(text), "\n") {
 			if a, ok := strings.CutPrefix(l, "listen "); ok {
@@ -367,7 +383,6 @@ func launch(t *testing.T, config string, args ...string) *daemon {
 			}
 		}
 	}
-	d.cmd = exec.Command(exe, append([]string{config}, args...)...)
 	// A race detector would hold every process for a second at its end.
 	d.cmd.Env = append(os.Environ(), roleVar+"=1", "GORACE=atexit_sleep_ms=0")
 	if d.out, err = os.CreateTemp(t.TempDir(), "output"); err != nil {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -232,10 +234,35 @@ func TestSignalsEnd(t *testing.T) {
 				t.Fatal("it goes on")
 			}
 			ws := d.cmd.ProcessState.Sys().(syscall.WaitStatus)
+			// Where SIGINT is ignored already in these tests, nobody dies by it.
+			if c.status < 0 && signal.Ignored(c.signal) {
+				c.status = 128 + int(c.signal)
+			}
 			if c.status < 0 && (!ws.Signaled() || ws.Signal() != c.signal) || c.status >= 0 && ws.ExitStatus() != c.status {
 				t.Errorf("ended with %v", d.cmd.ProcessState)
 			}
 		})
+	}
+}
+
+// A shell starts what it runs in the background with SIGINT ignored. It ends by
+// that signal all the same, with the status that a shell would give it.
+func TestInterruptOfABackgroundJob(t *testing.T) {
+	config, _ := writeConfig(t)
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	shell := exec.Command("sh", "-c", `trap "" INT; exec "$@"`, "sh", exe, config)
+	d := startCommand(t, config, shell)
+	_ = d.cmd.Process.Signal(syscall.SIGINT)
+	select {
+	case <-d.exited:
+	case <-time.After(patience):
+		t.Fatal("it goes on")
+	}
+	if got := d.cmd.ProcessState.ExitCode(); got != 128+int(syscall.SIGINT) {
+		t.Errorf("ended with %v", d.cmd.ProcessState)
 	}
 }
 
