@@ -1,10 +1,12 @@
 package command
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -315,11 +317,53 @@ func FuzzQuote(f *testing.F) {
 	})
 }
 
+// A program that dies with this process does not die with the thread that has
+// asked for it.
+func TestDiesWithTheProcessAlone(t *testing.T) {
+	var p *Process
+	var err error
+	thread, over := make(chan int), make(chan struct{})
+	defer close(over)
+	begin := func() {
+		runtime.LockOSThread() // the thread ends with this goroutine
+		if syscall.Gettid() == os.Getpid() {
+			thread <- 0 // but for the first of a process, which stays
+			<-over
+			return
+		}
+		p, err = Start(Command{Argv: []string{"sleep", "1000"}}, Options{DieWithParent: true})
+		thread <- syscall.Gettid()
+	}
+	go begin()
+	id := <-thread
+	if id == 0 {
+		go begin()
+		id = <-thread
+	}
+	task := fmt.Sprint("/proc/self/task/", id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		if _, err := os.Stat(task); err != nil {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("the thread does not end")
+		}
+	}
+	// Of two signals the one with the lower number comes first.
+	p.Kill(syscall.SIGVTALRM)
+	if got := p.Wait(); got.Signal != syscall.SIGVTALRM {
+		t.Errorf("it was %v", got)
+	}
+}
+
 func TestManyAtOnce(t *testing.T) {
 	const n = 100
 	done := make(chan Exit, n)
-	for range n {
-		p, err := Start(Command{Argv: []string{"true"}}, Options{})
+	for i := range n {
+		p, err := Start(Command{Argv: []string{"true"}}, Options{DieWithParent: i%2 == 0})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -18,7 +19,7 @@ type Options struct {
 	// Secure refuses what Verify refuses, at the moment of the start.
 	Secure bool
 	// DieWithParent ends the program when this process dies: a check whose
-	// result nobody waits for.
+	// result nobody waits for. It keeps a thread of this process until it ends.
 	DieWithParent bool
 }
 
@@ -26,8 +27,9 @@ type Options struct {
 // group, so that what it starts is ended with it.
 type Process struct {
 	// Set once.
-	pid   int
-	pidfd *os.File // nil: the kernel has none
+	pid     int
+	pidfd   *os.File // nil: the kernel has none
+	release func()   // lets go of the thread that the program dies with
 
 	// Guarded by mu.
 	mu     sync.Mutex
@@ -112,13 +114,23 @@ func Start(c Command, o Options) (*Process, error) {
 	if sys.Credential, err = c.User.credential(); err != nil {
 		return nil, err
 	}
-	pid, err := syscall.ForkExec(path, argv, &syscall.ProcAttr{
-		Env: o.Env, Files: []uintptr{uintptr(null), fd(o.Stdout), fd(o.Stderr)}, Sys: sys,
-	})
+	var pid int
+	fork := func() bool {
+		pid, err = syscall.ForkExec(path, argv, &syscall.ProcAttr{
+			Env: o.Env, Files: []uintptr{uintptr(null), fd(o.Stdout), fd(o.Stderr)}, Sys: sys,
+		})
+		return err == nil
+	}
+	release := func() {}
+	if o.DieWithParent {
+		release = onThread(fork)
+	} else {
+		fork()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, startError(err, c.User))
 	}
-	p := &Process{pid: pid}
+	p := &Process{pid: pid, release: release}
 	if pidfd >= 0 {
 		// Non-blocking, so that waiting is the runtime poller's affair and
 		// costs no thread.
@@ -129,6 +141,25 @@ func Start(c Command, o Options) (*Process, error) {
 		}
 	}
 	return p, nil
+}
+
+// onThread runs f on a thread that is there, when f says so, until release is
+// called. The parent that a program dies with is the thread that has started
+// it, and threads end: one whose priority or namespace was changed does so with
+// its goroutine.
+func onThread(f func() bool) (release func()) {
+	ran, released := make(chan bool), make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		ok := f()
+		ran <- ok
+		if ok {
+			<-released
+		}
+	}()
+	<-ran
+	return func() { close(released) }
 }
 
 // credential is nil when there is nothing to change.
@@ -173,9 +204,10 @@ func (p *Process) Kill(s syscall.Signal) {
 	syscall.Kill(-p.pid, s)
 }
 
-// Wait blocks its goroutine, not a thread, until the program has ended. It is
+// Wait blocks its goroutine, not its thread, until the program has ended. It is
 // called once.
 func (p *Process) Wait() Exit {
+	defer p.release()
 	p.await()
 	p.mu.Lock()
 	defer p.mu.Unlock()
