@@ -15,7 +15,7 @@ func TestRuntimeAPI(t *testing.T) { runAll(t, adminScenarios) }
 
 var adminScenarios = []scenario{
 	{name: "servers", config: "backend b\n cookie SRV insert\n server s1 {s1} weight 10 cookie c1\n server s2 {s2} disabled\n server s3 {s3} check inter 10s\n server s4 127.0.0.1:1 backup maxconn 5 agent-check agent-port 1 agent-inter 10s\nlisten l\n bind {fe1}\n bind {fe2} name second\n server x {s1}\n", steps: steps(
-		step{name: "wait for a check", do: func(*director) string { time.Sleep(time.Second); return "" }}, cli("show servers state"), cli("show servers state b"), cli("show servers state nope"), cli("show servers conn b").not("connections of checks are not counted"), cli("show backend"),
+		step{name: "wait for a check", do: func(d *director) string { d.sleep(time.Second); return "" }}, cli("show servers state"), cli("show servers state b"), cli("show servers state nope"), cli("show servers conn b").not("connections of checks are not counted"), cli("show backend"),
 		cli("get weight b/s1"), cli("set weight b/s1 50%"), cli("get weight b/s1"), cli("set weight b/s1 0"), cli("set weight b/s1 300"), cli("set weight b/s1 x").not(newline), cli("set weight nope/s1 1"), cli("set weight b/s1"), cli("get weight b/zz"), cli("get weight"),
 		cli("set server b/s1 state drain"), cli("show servers state b"), cli("set server b/s1 state maint"), cli("show servers state b"), cli("set server b/s1 state ready"), cli("set server b/s1 state foo"), cli("set server b/s1 weight 5"),
 		cli("set server b/s1 addr 127.0.0.2"), cli("set server b/s1 addr 127.0.0.2 port 81"), cli("set server b/s1 addr foo"), cli("set server b/s1 port 90"), cli("set server b/s1 addr 127.0.0.2 port 90"),

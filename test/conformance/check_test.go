@@ -53,12 +53,12 @@ func checkScenarios() []scenario {
 		{name: "down and up", config: "listen l\n bind {fe1}\n option httpchk GET /\n server s {s1} check inter 200ms\n server t {s2} check inter 200ms backup\n", steps: steps(
 			step{cli: "set server l/s health down", logs: 2}, step{cli: "disable server l/s", logs: 1}, step{cli: "disable server l/t", logs: 2}, step{cli: "enable server l/s", logs: 1})},
 		{name: "fall", config: "listen l\n bind {fe1}\n option httpchk GET /500\n server s {s1} check inter 100ms fall 2\n", steps: steps(await(2), step{name: "answer", data: getText("/"), logs: 1})},
-		{name: "observe", config: "listen l\n bind {fe1}\n option httpchk GET /\n retries 0\n server s {s1} check inter 100s observe layer7 error-limit 2 on-error mark-down\n", steps: steps(step{name: "wait", do: func(*director) string { time.Sleep(500 * time.Millisecond); return "" }}, get("/500"), step{data: getText("/500"), logs: 2}.not(slotFirst), get("/"))},
+		{name: "observe", config: "listen l\n bind {fe1}\n option httpchk GET /\n retries 0\n server s {s1} check inter 100s observe layer7 error-limit 2 on-error mark-down\n", steps: steps(step{name: "wait", do: func(d *director) string { d.sleep(500 * time.Millisecond); return "" }}, get("/500"), step{data: getText("/500"), logs: 2}.not(slotFirst), get("/"))},
 		{name: "track", config: "backend b\n server s {dead} check inter 100ms fall 1\nlisten l\n bind {fe1}\n server t {s1} track b/s\n", steps: steps(await(2), step{name: "answer", data: getText("/"), logs: 1})},
 		{name: "shutdown sessions", config: "listen l\n bind {fe1}\n mode tcp\n option tcplog\n server s {s1} on-marked-down shutdown-sessions check inter 100s\n", steps: steps(step{name: "long", do: func(d *director) string {
 			done := make(chan string)
 			go func() { done <- d.request(1, getText("/slow")) }()
-			time.Sleep(400 * time.Millisecond)
+			d.sleep(400 * time.Millisecond)
 			d.ask("set server l/s health down")
 			return <-done
 		}, logs: 3}.not(order))},

@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -24,6 +26,8 @@ const frontends = 4
 type director struct {
 	t       testing.TB
 	program string
+	who     int           // of the two that are compared: 0 or 1
+	pace    time.Duration // how many times slower its clocks, and those of what is around it, go
 	dir     string
 	cmd     *exec.Cmd
 	fes     [frontends]string // addresses of fd@${fe1}, …
@@ -58,13 +62,15 @@ func (o *output) String() string {
 const deadAddr = "127.0.0.1:1"
 
 // newDirector makes everything around a director and does not start it.
-func newDirector(t testing.TB, program string) *director {
+func newDirector(t testing.TB, program string) *director { return newSlowDirector(t, program, 1) }
+
+func newSlowDirector(t testing.TB, program string, pace time.Duration) *director {
 	t.Helper()
-	d := &director{t: t, program: program, dir: t.TempDir(), origins: map[string]*origin{}, log: newSyslog(t), stderr: &output{}}
+	d := &director{t: t, program: program, pace: pace, dir: t.TempDir(), origins: map[string]*origin{}, log: newSyslog(t), stderr: &output{}}
 	words := []string{"{dead}", deadAddr, "{dir}", d.dir, "{log}", d.log.addr()}
 	names := []string{d.dir, "{dir}", d.log.addr(), "{log}"}
 	for _, name := range []string{"s1", "s2", "s3", "s4"} {
-		o := newOrigin(t, name)
+		o := newOrigin(t, name, pace)
 		d.origins[name] = o
 		_, port, _ := net.SplitHostPort(o.addr())
 		words = append(words, "{"+name+"}", o.addr(), "{"+name+".port}", port)
@@ -75,6 +81,21 @@ func newDirector(t testing.TB, program string) *director {
 	}
 	d.words, d.names = strings.NewReplacer(words...), strings.NewReplacer(names...)
 	return d
+}
+
+// sleep lets time pass at the director's pace.
+func (d *director) sleep(t time.Duration) { time.Sleep(t * d.pace) }
+
+// clock is a duration in a configuration text.
+var clock = regexp.MustCompile(`(\b(?:timeout [a-z-]+|pool-purge-delay|inter|agent-inter|tcp-request inspect-delay) )(\d+)(ms|s)\b`)
+
+// slower multiplies the durations of a configuration text.
+func slower(text string, pace time.Duration) string {
+	return clock.ReplaceAllStringFunc(text, func(s string) string {
+		m := clock.FindStringSubmatch(s)
+		n, _ := strconv.Atoi(m[2])
+		return m[1] + strconv.Itoa(n*int(pace)) + m[3]
+	})
 }
 
 // file writes a file into the director's directory.
@@ -158,7 +179,7 @@ func (d *director) ask(command string) string {
 		return "cannot connect: " + err.Error()
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(5 * time.Second))
+	c.SetDeadline(time.Now().Add(20 * time.Second))
 	io.WriteString(c, command+"\n")
 	b, err := io.ReadAll(c)
 	if err != nil {

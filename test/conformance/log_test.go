@@ -45,7 +45,7 @@ http-response set-header X-R "%[capture.res.hdr(0)] %[capture.req.uri]"`), steps
 	{name: "error format", config: front(`
 error-log-format "ERR %ci %fc_err %[fc_err] %[fc_err_str]"`), steps: gets("/")},
 	{name: "sd", bare: true, config: "global\n log {log} format rfc5424 local0\ndefaults\n mode http\n log global\n option httplog\n log-format-sd [exampleSDID@1234\\ status=\\\"%ST\\\"]\n timeout client 2s\n timeout server 2s\n timeout connect 1s\n" + plain, steps: gets("/ /500")},
-	{name: "client aborts", defaults: " option abortonclose\n", config: plain, steps: steps(get("/slow").brief(300*time.Millisecond), raw("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nab").brief(200*time.Millisecond), raw("GET / HT").brief(200*time.Millisecond), get("/stall").brief(600*time.Millisecond))},
+	{name: "client aborts", defaults: " option abortonclose\n", config: plain, steps: steps(get("/slow").brief(300*time.Millisecond).lines(1), raw("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nab").brief(200*time.Millisecond).lines(1), raw("GET / HT").brief(200*time.Millisecond).lines(1), get("/stall").brief(600*time.Millisecond).lines(1))},
 	{name: "client aborts, not watched", config: plain, steps: steps(step{data: getText("/pause600"), wait: 200 * time.Millisecond, logs: 1})},
 	{name: "client time-outs", config: "defaults\n mode http\n log global\n option httplog\n timeout client 500ms\n timeout server 3s\n timeout connect 1s\n timeout http-request 700ms\n" + plain,
 		steps: steps(raw("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nab").not(bodyTimeout), raw("GET / HTTP/1.1\r\n"), raw(""), get("/pause900"))},
@@ -54,7 +54,7 @@ error-log-format "ERR %ci %fc_err %[fc_err] %[fc_err_str]"`), steps: gets("/")},
 		step{name: "two at once", do: func(d *director) string {
 			done := make(chan string)
 			go func() { done <- d.request(1, getText("/pause700")) }()
-			time.Sleep(200 * time.Millisecond)
+			d.sleep(200 * time.Millisecond)
 			second := d.request(1, getText("/"))
 			return <-done + second
 		}, logs: 2})},

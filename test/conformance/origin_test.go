@@ -16,18 +16,19 @@ import (
 // origin is a server that echoes requests, or does what the path asks for.
 type origin struct {
 	name  string
+	pace  time.Duration // how many times slower it is when it is slow
 	ln    net.Listener
 	conns atomic.Int32
 	seen  atomic.Int32 // requests
 }
 
-func newOrigin(t testing.TB, name string) *origin {
+func newOrigin(t testing.TB, name string, pace time.Duration) *origin {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := &origin{name: name, ln: ln}
+	o := &origin{name: name, pace: pace, ln: ln}
 	t.Cleanup(func() { ln.Close() })
 	go o.serve()
 	return o
@@ -164,11 +165,11 @@ func (o *origin) answer(c net.Conn, head, body []byte, serial int32) bool {
 		}
 	}
 	if strings.Contains(path, "/slow") {
-		time.Sleep(3 * time.Second)
+		time.Sleep(3 * time.Second * o.pace)
 	}
 	if _, pause, ok := strings.Cut(path, "/pause"); ok {
 		n, _ := strconv.Atoi(strings.TrimFunc(pause, func(r rune) bool { return r < '0' || r > '9' }))
-		time.Sleep(time.Duration(n) * time.Millisecond)
+		time.Sleep(time.Duration(n) * time.Millisecond * o.pace)
 	}
 	text := string(head) + "|" + string(body)
 	if strings.Contains(path, "/serial") {

@@ -71,6 +71,7 @@ const commonDefaults = `defaults
  timeout server 2s
  timeout connect 1s
  timeout http-keep-alive 3s
+ default-server pool-purge-delay 5s
 `
 
 func (sc *scenario) text() string {
@@ -80,9 +81,15 @@ func (sc *scenario) text() string {
 	return commonGlobal + sc.global + commonDefaults + sc.defaults + sc.config
 }
 
-// attempts: a scenario that differs is run again, for the machine may have
-// been too busy for its clocks.
-const attempts = 3
+// paces: a scenario that differs is run again, for the machine may have been
+// too busy for its clocks. Then all of them go slower by such a factor: the
+// time-outs of the configuration, the pauses of clients and servers, and the
+// waits for log lines. What is a difference of the programs is one at any pace.
+var paces = []time.Duration{1, 4, 12}
+
+// again lets one scenario at a time be repeated, so that the more of them a
+// machine was too busy for, the less is asked of it.
+var again sync.Mutex
 
 // runAll runs the scenarios beside each other.
 func runAll(t *testing.T, list []scenario) {
@@ -91,29 +98,34 @@ func runAll(t *testing.T, list []scenario) {
 	for _, sc := range list {
 		t.Run(sc.name, func(t *testing.T) {
 			t.Parallel()
-			for i := range attempts {
-				diffs := sc.compare(t)
-				if len(diffs) == 0 {
+			diffs := sc.compare(t, paces[0])
+			if len(diffs) == 0 {
+				return
+			}
+			again.Lock()
+			defer again.Unlock()
+			for _, pace := range paces[1:] {
+				t.Logf("again, %d times slower, after\n%s", pace, strings.Join(diffs, ""))
+				if diffs = sc.compare(t, pace); len(diffs) == 0 {
 					return
 				}
-				if i == attempts-1 {
-					for _, d := range diffs {
-						t.Error(d)
-					}
-				}
+			}
+			for _, d := range diffs {
+				t.Error(d)
 			}
 		})
 	}
 }
 
 // compare runs the scenario on both and lists the differences.
-func (sc *scenario) compare(t *testing.T) []string {
-	pair := [2]*director{newDirector(t, peer), newDirector(t, ours)}
-	for _, d := range pair {
+func (sc *scenario) compare(t *testing.T, pace time.Duration) []string {
+	pair := [2]*director{newSlowDirector(t, peer, pace), newSlowDirector(t, ours, pace)}
+	for i, d := range pair {
+		d.who = i
 		for name, text := range sc.files {
 			d.file(name, text)
 		}
-		d.start(sc.text(), sc.args...)
+		d.start(slower(sc.text(), pace), sc.args...)
 		defer d.stop()
 	}
 	var diffs []string
@@ -158,11 +170,12 @@ func (s *step) title() string {
 func (s *step) both(pair [2]*director) [2]seen {
 	var got [2]seen
 	var wg sync.WaitGroup
+	var v verge
 	for i, d := range pair {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			got[i].answer, got[i].fate = s.act(d)
+			got[i].answer, got[i].fate = s.act(d, &v)
 		}()
 	}
 	wg.Wait()
@@ -174,18 +187,24 @@ func (s *step) both(pair [2]*director) [2]seen {
 	case s.cli != "":
 		limit = 40 * time.Millisecond // lines come before the answer
 	}
-	lines := pair[0].log.take(logs, limit, 60*time.Millisecond)
-	if logs == 0 && len(lines) > 0 {
-		logs = len(lines)
+	// Then whoever has told less is waited for.
+	pace := pair[0].pace
+	var lines [2][]string
+	lines[0] = pair[0].log.take(logs, limit*pace, quiet*pace)
+	lines[1] = pair[1].log.take(len(lines[0]), 4*time.Second*pace, quiet*pace)
+	for _, i := range []int{0, 1} {
+		if missing := len(lines[1-i]) - len(lines[i]); missing > 0 {
+			lines[i] = append(lines[i], pair[i].log.take(missing, 4*time.Second*pace, quiet*pace)...)
+		}
 	}
-	got[0].logs = pair[0].normalLogs(lines)
-	limit = 1500 * time.Millisecond
-	if logs > 0 {
-		limit = 4 * time.Second
+	for i, d := range pair {
+		got[i].logs = d.normalLogs(lines[i])
 	}
-	got[1].logs = pair[1].normalLogs(pair[1].log.take(len(lines), limit, 60*time.Millisecond))
 	return got
 }
+
+// quiet is how long no line has to come after those that were awaited.
+const quiet = 60 * time.Millisecond
 
 func (d *director) normalLogs(lines []string) []string {
 	var out []string
@@ -195,7 +214,7 @@ func (d *director) normalLogs(lines []string) []string {
 	return out
 }
 
-func (s *step) act(d *director) (answer, fate string) {
+func (s *step) act(d *director, v *verge) (answer, fate string) {
 	switch {
 	case s.do != nil:
 		return d.response(s.do(d)), ""
@@ -210,7 +229,7 @@ func (s *step) act(d *director) (answer, fate string) {
 	if wait == 0 {
 		wait = patience
 	}
-	answer, fate = exchange(c, s.data, wait)
+	answer, fate = d.exchange(c, s.data, wait, v)
 	return d.response(answer), fate
 }
 
@@ -270,6 +289,12 @@ func cli(command string) step { return step{cli: command} }
 // brief waits only so long for an answer that does not come, or not in full.
 func (s step) brief(d time.Duration) step {
 	s.wait = d
+	return s
+}
+
+// lines says how many lines are logged, where they may take a while.
+func (s step) lines(n int) step {
+	s.logs = n
 	return s
 }
 

@@ -92,13 +92,13 @@ func tlsGet(title, sni string, cfg *tls.Config, data string) step {
 		cfg := cfg.Clone()
 		cfg.ServerName, cfg.InsecureSkipVerify = sni, true
 		x := tls.Client(c, cfg)
-		x.SetDeadline(time.Now().Add(patience))
+		x.SetDeadline(time.Now().Add(patience * d.pace))
 		if err := x.Handshake(); err != nil {
 			c.Close()
 			return "no handshake"
 		}
 		s := x.ConnectionState()
-		answer, fate := exchange(x, data, patience)
+		answer, fate := d.exchange(x, data, patience, nil)
 		switch fate {
 		case "open", "closed", "reset":
 		default:
@@ -159,7 +159,7 @@ listen g
 // same idle connections afterwards.
 func untilServed(path string) func(d *director) string {
 	return func(d *director) string {
-		for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
+		for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
 			if strings.Contains(d.request(1, getText(path)), " 200 ") {
 				break
 			}
