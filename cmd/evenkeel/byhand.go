@@ -59,7 +59,7 @@ func endByHand() {
 		return pid == os.Getpid() || len(words) < 2 || words[1] != directorWord || unix.Kill(pid, unix.SIGTERM) != nil
 	})
 	for end := time.Now().Add(byHandPatience); len(pids) > 0 && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		pids = slices.DeleteFunc(pids, func(pid int) bool { return unix.Kill(pid, 0) != nil })
+		pids = slices.DeleteFunc(pids, keeper.Ended)
 	}
 }
 
@@ -72,9 +72,6 @@ func byHand(c ipvsadm.Command) (*director.Client, error) {
 	adds := slices.Contains([]ipvsadm.Action{ipvsadm.AddService, ipvsadm.Restore, ipvsadm.SetTimeouts}, c.Action)
 	if !adds && !node.ForwardingLeft() {
 		return director.Nothing(), nil
-	}
-	if os.Geteuid() != 0 {
-		return nil, fmt.Errorf("not allowed to forward packets: it takes root")
 	}
 	lock, err := lockByHand()
 	if err != nil {

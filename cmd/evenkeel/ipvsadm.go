@@ -80,6 +80,11 @@ func ipvsadmMain(args []string) int {
 	}
 	client, err := ipvs.Dial()
 	if err != nil {
+		if os.Geteuid() != 0 {
+			// An empty list would be taken for the truth.
+			fmt.Fprintln(os.Stderr, "Can't initialize ipvs: Permission denied (you must be root)")
+			return 255
+		}
 		if ours, err = byHand(c); err != nil {
 			fmt.Fprintf(os.Stderr, "ipvsadm: %v\n", err)
 			return 255

@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"bufio"
+	"fmt"
 	"net"
 	"os"
 	"slices"
@@ -37,6 +38,13 @@ func Running() ([]int, error) {
 	}
 	slices.Sort(pids)
 	return pids, nil
+}
+
+// Ended says whether a process has: also one that nobody has waited for, as in a
+// container whose first process waits for nobody.
+func Ended(pid int) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	return err != nil || len(b) == 0
 }
 
 func ask(pid int, op, text string, wait time.Duration) (doorMessage, []int, error) {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"syscall"
@@ -239,6 +240,10 @@ func knock(pid int) (*ipc.Conn, error) {
 	if err != nil || (cred.Uid != 0 && int(cred.Uid) != os.Geteuid()) {
 		c.Close()
 		return nil, fmt.Errorf("process %d is not the keeper that it seems to be", pid)
+	}
+	if int(cred.Uid) != os.Geteuid() && os.Geteuid() != 0 {
+		c.Close() // it would hang up
+		return nil, fmt.Errorf("process %d belongs to root: %w (you must be root)", pid, fs.ErrPermission)
 	}
 	return c, nil
 }
