@@ -1,12 +1,18 @@
 // Command verdict reads `go test -json` and prints what people want to know:
-// a line for each package, everything that a failed test said, and which tests
-// skipped themselves. With -noskip a skipped test is a failure too: it is for
-// machines where everything that a test may need is there.
+// a line for each package, everything that a failed test said, which tests
+// skipped themselves, and which took longest. With -noskip a skipped test is a
+// failure too: it is for machines where everything that a test may need is
+// there.
 //
 // With -again FILE tests of the packages below -real that failed are written
 // there, "package test" a line, for another run; the exit code is 3 when nothing
 // else failed. They compare programs in real time, and a machine can be in the
-// way of that once.
+// way of that once. A data race is no matter of time.
+//
+// With -notes FILE what became of failed tests, and of all tests of a further
+// -attempt, is added to that file. -sum FILE reads no events, but such a file,
+// and prints at the end of everything what whoever has only the last lines of a
+// log needs: which tests failed, in how many attempts, and in which words.
 package main
 
 import (
@@ -16,6 +22,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -28,35 +35,73 @@ type event struct {
 // judge collects the events of one run.
 type judge struct {
 	out     io.Writer
+	attempt int                 // the first run is 1
 	said    map[string][]string // output of a test that is not over yet
 	tests   map[string]int      // finished, by package
+	took    []duration          // tests of their own, not parts of one
 	failed  []string
 	skipped []string
+	races   bool
+	notes   []note
+}
+
+type duration struct {
+	name    string
+	seconds float64
+}
+
+func newJudge(out io.Writer, attempt int) *judge {
+	return &judge{out: out, attempt: attempt, said: map[string][]string{}, tests: map[string]int{}}
 }
 
 func main() {
 	noskip := flag.Bool("noskip", false, "a skipped test is a failure")
 	again := flag.String("again", "", "a `file` for the tests that should be run again")
 	real := flag.String("real", "evenkeel/test/", "the packages whose tests may be run again")
+	notes := flag.String("notes", "", "a `file` that what failed is added to")
+	attempt := flag.Int("attempt", 1, "which run of these tests this is")
+	sum := flag.String("sum", "", "print what the notes in this `file` come to")
 	flag.Parse()
-	j := &judge{out: os.Stdout, said: map[string][]string{}, tests: map[string]int{}}
-	if err := j.read(os.Stdin); err != nil {
-		fmt.Fprintln(os.Stderr, "verdict:", err)
-		os.Exit(2)
+	if *sum != "" {
+		os.Exit(summary(*sum))
 	}
+	j := newJudge(os.Stdout, *attempt)
+	err := j.read(os.Stdin)
 	code := j.end(*noskip)
-	if list := j.again(*real); *again != "" && code == 1 && len(list) > 0 && !(*noskip && len(j.skipped) > 0) {
-		if err := os.WriteFile(*again, []byte(strings.Join(list, "\n")+"\n"), 0o600); err != nil {
-			fmt.Fprintln(os.Stderr, "verdict:", err)
-			os.Exit(2)
-		}
+	if err == nil && *notes != "" {
+		err = appendNotes(*notes, j.notes)
+	}
+	if list := j.again(*real); err == nil && *again != "" && code == 1 && len(list) > 0 && !(*noskip && len(j.skipped) > 0) {
+		err = os.WriteFile(*again, []byte(strings.Join(list, "\n")+"\n"), 0o600)
 		code = 3
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "verdict:", err)
+		code = 2
 	}
 	os.Exit(code)
 }
 
+func summary(path string) int {
+	f, err := os.Open(path)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "verdict:", err)
+		return 2
+	}
+	defer f.Close()
+	all, err := readNotes(f)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "verdict:", err)
+		return 2
+	}
+	return sum(os.Stdout, all)
+}
+
 // again lists the failed tests, if all of them may be run again.
 func (j *judge) again(real string) (list []string) {
+	if j.races {
+		return nil
+	}
 	named := map[string]bool{}
 	for _, f := range j.failed {
 		name, test, _ := strings.Cut(f, " ")
@@ -102,6 +147,7 @@ func (j *judge) event(e event) {
 	switch e.Action {
 	case "build-output":
 		io.WriteString(j.out, e.Output)
+		j.said[e.ImportPath] = append(j.said[e.ImportPath], e.Output)
 	case "output":
 		j.said[key] = append(j.said[key], e.Output)
 	case "pass":
@@ -109,6 +155,10 @@ func (j *judge) event(e event) {
 			fmt.Fprintf(j.out, "ok    %6.1fs %5d tests  %s\n", e.Elapsed, j.tests[e.Package], e.Package)
 		} else if !strings.Contains(e.Test, "/") {
 			j.tests[e.Package]++
+			j.took = append(j.took, duration{key, e.Elapsed})
+			if j.attempt > 1 {
+				j.note(e, nil)
+			}
 		}
 		delete(j.said, key)
 	case "skip":
@@ -122,7 +172,12 @@ func (j *judge) event(e event) {
 		fmt.Fprintf(j.out, "FAIL  %6.1fs              %s\n", e.Elapsed, name)
 		for _, line := range j.said[key] {
 			io.WriteString(j.out, "      "+line)
+			j.races = j.races || strings.Contains(line, "DATA RACE")
 		}
+		if e.Test != "" && !strings.Contains(e.Test, "/") {
+			j.took = append(j.took, duration{key, e.Elapsed})
+		}
+		j.note(e, append(j.said[e.FailedBuild], j.said[key]...))
 		delete(j.said, key)
 	}
 }
@@ -131,15 +186,30 @@ func (j *judge) event(e event) {
 func reason(said []string) string {
 	for _, line := range said {
 		line = strings.TrimSpace(line)
-		if line != "" && !strings.HasPrefix(line, "===") && !strings.HasPrefix(line, "---") {
+		if line != "" && !framing(line) {
 			return line
 		}
 	}
 	return "no reason given"
 }
 
+// framing says whether a line is the testing package's and not a test's.
+func framing(line string) bool {
+	return strings.HasPrefix(line, "===") || strings.HasPrefix(line, "---")
+}
+
+// slow is how long a test takes that is worth a line.
+const slow = 10 // seconds
+
 // end prints the sum and gives the exit code.
 func (j *judge) end(noskip bool) int {
+	slices.SortFunc(j.took, func(a, b duration) int { return int(1000 * (b.seconds - a.seconds)) })
+	for i, d := range j.took {
+		if i == 10 || d.seconds < slow {
+			break
+		}
+		fmt.Fprintf(j.out, "long: %6.1fs              %s\n", d.seconds, d.name)
+	}
 	for _, s := range j.skipped {
 		fmt.Fprintln(j.out, "skipped:", s)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -30,7 +31,7 @@ func TestVerdict(t *testing.T) {
 	} {
 		for _, strict := range []bool{false, true} {
 			var b strings.Builder
-			j := &judge{out: &b, said: map[string][]string{}, tests: map[string]int{}}
+			j := newJudge(&b, 1)
 			if err := j.read(strings.NewReader(c.input)); err != nil {
 				t.Fatal(err)
 			}
@@ -46,6 +47,7 @@ func TestVerdict(t *testing.T) {
 }
 
 func TestAgain(t *testing.T) {
+	const race = "real/x TestRace"
 	for _, c := range []struct {
 		name   string
 		failed []string
@@ -57,8 +59,9 @@ func TestAgain(t *testing.T) {
 		{"a crash", []string{"real/x"}, ""},
 		{"a crash beside it", []string{"real/x TestA", "real/x", "real/y"}, ""},
 		{"nothing", nil, ""},
+		{"a data race", []string{"real/x TestA", "real/x", race}, ""},
 	} {
-		j := &judge{failed: c.failed}
+		j := &judge{failed: c.failed, races: slices.Contains(c.failed, race)}
 		if got := strings.Join(j.again("real/"), ","); got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
