@@ -18,7 +18,7 @@ type Sync struct {
 	Template bool
 	Kind     uint8         // of a template: what it goes by
 	Bits     uint8         // of a template, or of the one that the connection keeps: length of the network
-	Timeout  time.Duration // of a template
+	Timeout  time.Duration // without packets; of others than templates it is each director's own
 	Idle     time.Duration // since its last packet
 }
 
@@ -33,4 +33,20 @@ type Syncer interface {
 	// It returns how many it took: what has no service or server here is left
 	// out.
 	Insert(...Sync) (int, error)
+}
+
+// Noter is a Syncer that notes what changes, so that it need not be looked for
+// among all that there is.
+type Noter interface {
+	Syncer
+
+	// Watch begins to note changes, and ends it. Nothing is noted at first.
+	Watch(on bool) error
+
+	// Noted gives what is new or has changed its state since it was called last;
+	// what changed often comes once. All that changed before the mark that it
+	// returns has come then. Where more has changed than could be noted, missed is
+	// set, nothing comes, and what was noted until then is forgotten: Changed
+	// has it, from the last mark on.
+	Noted(yield func(Sync) bool) (mark uint32, missed bool, err error)
 }

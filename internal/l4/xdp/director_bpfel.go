@@ -265,12 +265,20 @@ type directorSweeper struct {
 	Ended  uint64
 }
 
+type directorTelling struct {
+	_      structs.HostLayout
+	On     uint32
+	Zero   uint32
+	Missed uint64
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	directorMapBlocks          = "blocks"
 	directorMapCacheds         = "cacheds"
+	directorMapChanges         = "changes"
 	directorMapDestCounters    = "dest_counters"
 	directorMapDestStates      = "dest_states"
 	directorMapDests           = "dests"
@@ -290,6 +298,7 @@ const (
 	directorMapServices        = "services"
 	directorMapSettings        = "settings"
 	directorMapSweepers        = "sweepers"
+	directorMapTellings        = "tellings"
 	directorProgControl        = "control"
 	directorProgDirector       = "director"
 	directorProgDirectorLocal  = "director_local"
@@ -350,6 +359,7 @@ type directorProgramSpecs struct {
 type directorMapSpecs struct {
 	Blocks        *ebpf.MapSpec `ebpf:"blocks"`
 	Cacheds       *ebpf.MapSpec `ebpf:"cacheds"`
+	Changes       *ebpf.MapSpec `ebpf:"changes"`
 	DestCounters  *ebpf.MapSpec `ebpf:"dest_counters"`
 	DestStates    *ebpf.MapSpec `ebpf:"dest_states"`
 	Dests         *ebpf.MapSpec `ebpf:"dests"`
@@ -369,6 +379,7 @@ type directorMapSpecs struct {
 	Services      *ebpf.MapSpec `ebpf:"services"`
 	Settings      *ebpf.MapSpec `ebpf:"settings"`
 	Sweepers      *ebpf.MapSpec `ebpf:"sweepers"`
+	Tellings      *ebpf.MapSpec `ebpf:"tellings"`
 }
 
 // directorVariableSpecs contains global variables before they are loaded into the kernel.
@@ -399,6 +410,7 @@ func (o *directorObjects) Close() error {
 type directorMaps struct {
 	Blocks        *ebpf.Map `ebpf:"blocks"`
 	Cacheds       *ebpf.Map `ebpf:"cacheds"`
+	Changes       *ebpf.Map `ebpf:"changes"`
 	DestCounters  *ebpf.Map `ebpf:"dest_counters"`
 	DestStates    *ebpf.Map `ebpf:"dest_states"`
 	Dests         *ebpf.Map `ebpf:"dests"`
@@ -418,12 +430,14 @@ type directorMaps struct {
 	Services      *ebpf.Map `ebpf:"services"`
 	Settings      *ebpf.Map `ebpf:"settings"`
 	Sweepers      *ebpf.Map `ebpf:"sweepers"`
+	Tellings      *ebpf.Map `ebpf:"tellings"`
 }
 
 func (m *directorMaps) Close() error {
 	return _DirectorClose(
 		m.Blocks,
 		m.Cacheds,
+		m.Changes,
 		m.DestCounters,
 		m.DestStates,
 		m.Dests,
@@ -443,6 +457,7 @@ func (m *directorMaps) Close() error {
 		m.Services,
 		m.Settings,
 		m.Sweepers,
+		m.Tellings,
 	)
 }
 

@@ -24,6 +24,7 @@ type driverPort struct {
 const (
 	driverMapBlocks        = "blocks"
 	driverMapCacheds       = "cacheds"
+	driverMapChanges       = "changes"
 	driverMapDestCounters  = "dest_counters"
 	driverMapDestStates    = "dest_states"
 	driverMapDests         = "dests"
@@ -42,6 +43,7 @@ const (
 	driverMapServices      = "services"
 	driverMapSettings      = "settings"
 	driverMapSweepers      = "sweepers"
+	driverMapTellings      = "tellings"
 	driverMapXdpPorts      = "xdp_ports"
 	driverProgDirectorXdp  = "director_xdp"
 )
@@ -97,6 +99,7 @@ type driverProgramSpecs struct {
 type driverMapSpecs struct {
 	Blocks        *ebpf.MapSpec `ebpf:"blocks"`
 	Cacheds       *ebpf.MapSpec `ebpf:"cacheds"`
+	Changes       *ebpf.MapSpec `ebpf:"changes"`
 	DestCounters  *ebpf.MapSpec `ebpf:"dest_counters"`
 	DestStates    *ebpf.MapSpec `ebpf:"dest_states"`
 	Dests         *ebpf.MapSpec `ebpf:"dests"`
@@ -115,6 +118,7 @@ type driverMapSpecs struct {
 	Services      *ebpf.MapSpec `ebpf:"services"`
 	Settings      *ebpf.MapSpec `ebpf:"settings"`
 	Sweepers      *ebpf.MapSpec `ebpf:"sweepers"`
+	Tellings      *ebpf.MapSpec `ebpf:"tellings"`
 	XdpPorts      *ebpf.MapSpec `ebpf:"xdp_ports"`
 }
 
@@ -146,6 +150,7 @@ func (o *driverObjects) Close() error {
 type driverMaps struct {
 	Blocks        *ebpf.Map `ebpf:"blocks"`
 	Cacheds       *ebpf.Map `ebpf:"cacheds"`
+	Changes       *ebpf.Map `ebpf:"changes"`
 	DestCounters  *ebpf.Map `ebpf:"dest_counters"`
 	DestStates    *ebpf.Map `ebpf:"dest_states"`
 	Dests         *ebpf.Map `ebpf:"dests"`
@@ -164,6 +169,7 @@ type driverMaps struct {
 	Services      *ebpf.Map `ebpf:"services"`
 	Settings      *ebpf.Map `ebpf:"settings"`
 	Sweepers      *ebpf.Map `ebpf:"sweepers"`
+	Tellings      *ebpf.Map `ebpf:"tellings"`
 	XdpPorts      *ebpf.Map `ebpf:"xdp_ports"`
 }
 
@@ -171,6 +177,7 @@ func (m *driverMaps) Close() error {
 	return _DriverClose(
 		m.Blocks,
 		m.Cacheds,
+		m.Changes,
 		m.DestCounters,
 		m.DestStates,
 		m.Dests,
@@ -189,6 +196,7 @@ func (m *driverMaps) Close() error {
 		m.Services,
 		m.Settings,
 		m.Sweepers,
+		m.Tellings,
 		m.XdpPorts,
 	)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -189,7 +190,7 @@ func (p *Plane) byPlace() map[uint32]placed {
 // Changed tells another director's process of connections; see l4.Syncer.
 func (p *Plane) Changed(since uint32, all bool, yield func(l4.Sync) bool) (uint32, error) {
 	p.mu.Lock()
-	servers := p.byPlace()
+	servers, limits := p.byPlace(), stateTimeouts(p.config.Timeouts.WithDefaults())
 	p.mu.Unlock()
 	// A table is walked through in a millisecond or more even when it is empty.
 	// The walk takes time: what changed in its tick may come twice.
@@ -200,22 +201,20 @@ func (p *Plane) Changed(since uint32, all bool, yield func(l4.Sync) bool) (uint3
 	}
 	clock := now()
 	err := p.walkThrough(sieve, func(e *entry) bool {
-		r := servers[e.flow.Dest]
-		// A client on this host ends with it.
-		if e.flow.State == stateDead || e.flow.Flags&flowLocal != 0 || r.server == nil {
-			return true
-		}
-		return yield(syncOf(e, r, clock))
+		return !e.told(servers) || yield(syncOf(e, servers[e.flow.Dest], clock, &limits))
 	})
 	return clock, err
 }
 
-func syncOf(e *entry, r placed, clock uint32) l4.Sync {
+func syncOf(e *entry, r placed, clock uint32, limits *[stateTemplate]time.Duration) l4.Sync {
 	f := &e.flow
 	s := l4.Sync{
 		Protocol: l4.Protocol(e.key.Protocol), Service: r.service.key, Server: r.server.key, State: uint8(f.State),
 		Client: netip.AddrPortFrom(address(e.key.Saddr, e.family()), wire(e.key.Sport)),
-		Kind:   f.StickyKind, Bits: f.StickyBits, Idle: duration(clock - f.Last),
+		Kind:   f.StickyKind, Bits: f.StickyBits, Idle: duration(uint32(max(0, int32(clock-f.Last)))),
+	}
+	if int(f.State) < len(limits) {
+		s.Timeout = limits[f.State]
 	}
 	if e.key.Kind != kindMark {
 		s.Virtual = netip.AddrPortFrom(address(e.key.Daddr, e.family()), wire(e.key.Dport))
@@ -280,26 +279,12 @@ func (p *Plane) Forget(k l4.Key, server l4.ServerKey) error {
 }
 
 // knowsBetter says whether this director has seen packets of a flow that the
-// other one has not: what that one tells is the past.
+// other one has not: what that one tells is the past. Of what was only told
+// here before, the newer telling counts, however long each was on its way.
 func (p *Plane) knowsBetter(c *directorCommand) bool {
-	if c.Kind != 0 {
-		return false
-	}
-	var e entry
-	if c.Family == uint8(l4.IPv4) {
-		k := directorKey4{Saddr: c.Saddr[0], Daddr: c.Daddr[0], Sport: c.Sport, Dport: c.Dport, Protocol: c.Protocol}
-		var f directorFlow4
-		if p.maps.Flows4.Lookup(&k, &f) != nil {
-			return false
-		}
-		e = wide4(&k, &f)
-	} else {
-		e.key = directorKey6{Saddr: c.Saddr, Daddr: c.Daddr, Sport: c.Sport, Dport: c.Dport, Protocol: c.Protocol}
-		if p.maps.Flows6.Lookup(&e.key, &e.flow) != nil {
-			return false
-		}
-	}
-	return e.flow.State != stateDead && int32(e.flow.Last-(now()-c.Idle)) > 0
+	e := entry{v6: c.Family != uint8(l4.IPv4),
+		key: directorKey6{Saddr: c.Saddr, Daddr: c.Daddr, Sport: c.Sport, Dport: c.Dport, Protocol: c.Protocol, Kind: c.Kind}}
+	return p.lookup(&e) && e.flow.State != stateDead && e.flow.Flags&flowSynced == 0 && int32(e.flow.Last-(now()-c.Idle)) > 0
 }
 
 // insertOrder is the order that makes a flow.

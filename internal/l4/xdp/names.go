@@ -26,6 +26,7 @@ const (
 	flowSource      = 0x02
 	flowDestination = 0x04
 	flowNoOutput    = 0x08
+	flowSynced      = 0x20
 	flowHeld        = 0x40
 	flowLocal       = 0x80
 

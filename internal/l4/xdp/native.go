@@ -27,7 +27,7 @@ func loadNative(m *directorMaps, options ebpf.CollectionOptions) (*driverObjects
 		directorMapFragments: m.Fragments, directorMapHops: m.Hops, directorMapLearnedHops: m.LearnedHops,
 		directorMapLedgers: m.Ledgers, directorMapRanges: m.Ranges, directorMapRing4s: m.Ring4s, directorMapRing6s: m.Ring6s,
 		directorMapScratches: m.Scratches, directorMapServiceStates: m.ServiceStates, directorMapServices: m.Services,
-		directorMapSettings: m.Settings, directorMapSweepers: m.Sweepers,
+		directorMapSettings: m.Settings, directorMapSweepers: m.Sweepers, directorMapTellings: m.Tellings, directorMapChanges: m.Changes,
 	}
 	for name := range options.MapReplacements {
 		if s := spec.Maps[name]; s == nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/bits"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -77,17 +78,18 @@ func (o Options) withDefaults() Options {
 // Plane is the director. Its methods can be called from several goroutines.
 type Plane struct {
 	// Set once.
-	opts  Options
-	maps  directorMaps
-	prog  *ebpf.Program
-	ctl   *ebpf.Program // the control program
-	local *ebpf.Program // the loopback's
-	marks *ebpf.Program // of interfaces' egress, where there are services of marks
-	hops  *hops
-	watch *watcher
-	stop  chan struct{}
-	ended sync.WaitGroup
-	rooms sync.Pool // of *room
+	opts   Options
+	maps   directorMaps
+	prog   *ebpf.Program
+	ctl    *ebpf.Program // the control program
+	local  *ebpf.Program // the loopback's
+	marks  *ebpf.Program // of interfaces' egress, where there are services of marks
+	hops   *hops
+	watch  *watcher
+	stop   chan struct{}
+	ended  sync.WaitGroup
+	rooms  sync.Pool // of *room
+	noting noting
 
 	// Owned by Open, and then by follow.
 	loading ebpf.CollectionOptions // for XDP's program
@@ -217,6 +219,9 @@ func size(spec *ebpf.CollectionSpec, o Options) {
 		// Entries of flows that ended early stay until the sweeper finds them.
 		spec.Maps[name].MaxEntries = o.MaxFlows + o.MaxFlows/4
 	}
+	// A change takes 24 bytes or 48, and not all flows change at once: then they
+	// are all looked at.
+	spec.Maps[directorMapChanges].MaxEntries = min(1<<20, max(uint32(os.Getpagesize()), 4<<bits.Len32(o.MaxFlows-1)))
 	for _, name := range []string{directorMapDests, directorMapDestStates, directorMapDestCounters, directorMapHops} {
 		spec.Maps[name].MaxEntries = o.MaxServers
 	}
@@ -290,6 +295,7 @@ func (p *Plane) release() error {
 	if p.watch != nil {
 		p.watch.close()
 	}
+	errs = append(errs, p.Watch(false))
 	p.hops.close()
 	if p.fast != nil {
 		errs = append(errs, p.fast.Close())

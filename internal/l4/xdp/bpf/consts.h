@@ -116,7 +116,7 @@ enum scheduler { S_RR, S_WRR, S_LC, S_WLC, S_SH, S_DH, S_MH, S_SED, S_NQ, S_FO, 
 #define FLOW_DESTINATION 0x04 /* rewrite the destination */
 #define FLOW_NO_OUTPUT 0x08   /* answers do not pass here */
 #define FLOW_ORPHAN 0x10      /* reverse without forward: one-packet */
-#define FLOW_SYNCED 0x20      /* came from the other director */
+#define FLOW_SYNCED 0x20      /* came from another director, and had no packets here since */
 #define FLOW_HELD 0x40	      /* has a template that it keeps alive */
 #define FLOW_LOCAL 0x80	      /* the client is this host */
 

@@ -48,88 +48,103 @@ static __always_inline void key_of_command(struct key6 *k, const struct command 
 	k->zero = 0;
 }
 
-/* A flow that is there already goes on from what the other director knows. */
+/* What is there already goes on from what the other director knows. */
+#define RENEW(f)                                                               \
+	do {                                                                   \
+		if ((__s32)((f)->last - (tick - c->idle)) < 0)                 \
+			(f)->last = tick - c->idle;                            \
+	} while (0)
+
 #define UPDATE(f)                                                              \
 	do {                                                                   \
 		__u32 was = (f)->state;                                        \
-		if ((__s32)((f)->last - (tick - c->idle)) < 0)                 \
-			(f)->last = tick - c->idle;                            \
+		RENEW(f);                                                      \
+		(f)->flags |= FLOW_SYNCED;                                     \
 		if (was < ST_TEMPLATE && was != c->state)                      \
 			set_state(&(f)->state, (f)->dest, was, c->state);      \
 	} while (0)
 
-static __noinline int adopt_flow(const struct command *c)
-{
-	struct packet p = {};
-	__u32 zero = 0, dest = c->dest, tick = now_tick();
-	int verdict;
-	struct dest *d = bpf_map_lookup_elem(&dests, &dest);
-	struct scratch *s = bpf_map_lookup_elem(&scratches, &zero);
-
-	if (!d || !s)
-		return V_DROP;
-	copy16(p.saddr, c->saddr);
-	copy16(p.daddr, c->daddr);
-	p.sport = c->sport;
-	p.dport = c->dport;
-	p.protocol = c->protocol;
-	p.dest = dest;
-	if (c->family == 4) {
-		struct flow4 *f = (void *)s->forward;
-
-		__builtin_memset(f, 0, sizeof(*f));
-		f->dest = dest;
-		f->state = c->state;
-		f->flags = c->flags | FLOW_SYNCED;
-		f->mark = c->mark;
-		f->protocol = c->protocol;
-		f->sticky_bits = c->sticky_bits;
-		f->sticky_kind = c->sticky_kind;
-		f->last = tick - c->idle;
-		f->changed = f->born = tick;
-		f->new_saddr = c->new_saddr[0];
-		f->new_daddr = c->new_daddr[0];
-		f->new_sport = c->new_sport;
-		f->new_dport = c->new_dport;
-		verdict = insert4(&p, f, d->method);
-		if (verdict == V_FORWARD && !p.new_flow) {
-			struct key4 k;
-
-			key4_of(&k, &p);
-			f = bpf_map_lookup_elem(&flows4, &k);
-			if (f)
-				UPDATE(f);
-		}
-		return verdict;
-	} else {
-		struct flow6 *f = (void *)s->forward;
-
-		__builtin_memset(f, 0, sizeof(*f));
-		f->dest = dest;
-		f->state = c->state;
-		f->flags = c->flags | FLOW_SYNCED;
-		f->mark = c->mark;
-		f->protocol = c->protocol;
-		f->sticky_bits = c->sticky_bits;
-		f->sticky_kind = c->sticky_kind;
-		f->last = tick - c->idle;
-		f->changed = f->born = tick;
-		copy16(f->new_saddr, c->new_saddr);
-		copy16(f->new_daddr, c->new_daddr);
-		f->new_sport = c->new_sport;
-		f->new_dport = c->new_dport;
-		verdict = insert6(&p, f, d->method);
-		if (verdict == V_FORWARD && !p.new_flow) {
-			struct key6 k;
-
-			key6_of(&k, &p);
-			f = bpf_map_lookup_elem(&flows6, &k);
-			if (f)
-				UPDATE(f);
-		}
-		return verdict;
-	}
+/* adopt_flow puts a connection in, brings up to date the one that is there, or
+ * puts it in the place of an earlier one on the same ports, which went to
+ * another server or by another port of FULLNAT's. */
+#define DEFINE_ADOPT(V, SET_ADDR, SAME_ADDR)                                   \
+static __noinline int adopt_flow##V(const struct command *c)                   \
+{                                                                              \
+	struct packet p = {};                                                  \
+	struct key##V k;                                                       \
+	__u32 zero = 0, dest = c->dest, tick = now_tick();                     \
+	struct dest *d = bpf_map_lookup_elem(&dests, &dest);                   \
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &zero);            \
+	struct flow##V *f;                                                     \
+                                                                               \
+	if (!d || !s)                                                          \
+		return V_DROP;                                                 \
+	copy16(p.saddr, c->saddr);                                             \
+	copy16(p.daddr, c->daddr);                                             \
+	p.sport = c->sport;                                                    \
+	p.dport = c->dport;                                                    \
+	p.protocol = c->protocol;                                              \
+	p.dest = dest;                                                         \
+	key##V##_of(&k, &p);                                                   \
+	f = bpf_map_lookup_elem(&flows##V, &k);                                \
+	if (f && f->dest == dest && f->new_sport == c->new_sport &&            \
+	    SAME_ADDR(f->new_saddr, c->new_saddr)) {                           \
+		UPDATE(f);                                                     \
+		return V_FORWARD;                                              \
+	}                                                                      \
+	if (f)                                                                 \
+		end##V(&k, f);                                                 \
+	f = (void *)s->forward;                                                \
+	__builtin_memset(f, 0, sizeof(*f));                                    \
+	f->dest = dest;                                                        \
+	f->state = c->state;                                                   \
+	f->flags = c->flags | FLOW_SYNCED;                                     \
+	f->mark = c->mark;                                                     \
+	f->protocol = c->protocol;                                             \
+	f->sticky_bits = c->sticky_bits;                                       \
+	f->sticky_kind = c->sticky_kind;                                       \
+	f->last = tick - c->idle;                                              \
+	f->changed = f->born = tick;                                           \
+	SET_ADDR(f->new_saddr, c->new_saddr);                                  \
+	SET_ADDR(f->new_daddr, c->new_daddr);                                  \
+	f->new_sport = c->new_sport;                                           \
+	f->new_dport = c->new_dport;                                           \
+	return insert##V(&p, f, d->method);                                    \
 }
+
+#define SAME_ADDR4(a, b) ((a) == (b)[0])
+#define SAME_ADDR6(a, b) same16(a, b)
+
+DEFINE_ADOPT(4, SET_ADDR4, SAME_ADDR4)
+DEFINE_ADOPT(6, SET_ADDR6, SAME_ADDR6)
+
+/* adopt_template brings a template up to date that is there, or makes room for
+ * one of another server. */
+#define DEFINE_RENEW(V)                                                        \
+static __noinline int adopt_template##V(struct key##V *k, const struct command *c) \
+{                                                                              \
+	__u32 tick = now_tick();                                               \
+	struct flow##V *f = bpf_map_lookup_elem(&flows##V, k);                 \
+                                                                               \
+	if (f && f->dest == c->dest) {                                         \
+		f->hop_tick = c->timeout;                                      \
+		RENEW(f);                                                      \
+		return 1;                                                      \
+	}                                                                      \
+	if (f) {                                                               \
+		retire(&f->state, f->dest);                                    \
+		bpf_map_delete_elem(&flows##V, k);                             \
+	}                                                                      \
+	if (!remember##V(k, c->dest, c->timeout, c->mark, c->sticky_bits))     \
+		return 0;                                                      \
+	f = bpf_map_lookup_elem(&flows##V, k);                                 \
+	if (f)                                                                 \
+		f->last = tick - c->idle;                                      \
+	return 1;                                                              \
+}
+
+DEFINE_RENEW(4)
+DEFINE_RENEW(6)
 
 static __noinline int adopt_template(const struct command *c)
 {
@@ -138,9 +153,9 @@ static __noinline int adopt_template(const struct command *c)
 
 	key_of_command(&t, c);
 	if (c->family != 4)
-		return remember6(&t, c->dest, c->timeout, c->mark, c->sticky_bits);
+		return adopt_template6(&t, c);
 	narrow(&n, &t);
-	return remember4(&n, c->dest, c->timeout, c->mark, c->sticky_bits);
+	return adopt_template4(&n, c);
 }
 
 static __noinline int end_flow(const struct command *c)
@@ -179,7 +194,7 @@ static __always_inline int obey(ctx_t *ctx)
 			adopt_template(&c);
 			return 0;
 		}
-		return adopt_flow(&c) == V_FORWARD ? 0 : 3;
+		return (c.family == 4 ? adopt_flow4(&c) : adopt_flow6(&c)) == V_FORWARD ? 0 : 3;
 	case ORDER_END:
 		return end_flow(&c);
 	}

@@ -68,7 +68,7 @@ static __always_inline void count_out(__u32 dest, __u32 packets, __u32 bytes)
 #define DEFINE_FOLLOW(V)                                                       \
 static __noinline void follow##V(const struct packet *p, struct flow##V *f)    \
 {                                                                              \
-	__u32 tick = now_tick(), direction;                                    \
+	__u32 tick = now_tick(), direction, was;                               \
 	struct flow##V *owner = f;                                             \
 	struct key##V k;                                                       \
                                                                                \
@@ -86,6 +86,7 @@ static __noinline void follow##V(const struct packet *p, struct flow##V *f)    \
 			return;                                                \
 		owner->last = tick;                                            \
 	}                                                                      \
+	owner->flags &= ~FLOW_SYNCED; /* it is known here */                   \
 	if (owner->flags & FLOW_HELD) {                                        \
 		struct key6 t;                                                 \
 		HOLD##V                                                        \
@@ -94,10 +95,13 @@ static __noinline void follow##V(const struct packet *p, struct flow##V *f)    \
 		return;                                                        \
 	direction = f->flags & FLOW_REVERSE ? DIR_OUT :                        \
 		    f->flags & FLOW_NO_OUTPUT ? DIR_IN_ONLY : DIR_IN;          \
+	was = owner->state;                                                    \
 	track(&owner->state, &owner->changed, owner->dest, direction,          \
 	      p->tcp_flags, tick);                                             \
 	if (f != owner)                                                        \
 		f->state = owner->state;                                       \
+	if (owner->state != was)                                               \
+		note(&k, sizeof(k), owner->state);                             \
 }
 
 #define HOLD4                                                                  \

@@ -10,6 +10,7 @@
 #include "structs.h"
 #include "maps.h"
 #include "ctx_xdp.h"
+#include "changes.h"
 #include "flow.h"
 #include "parse.h"
 #include "schedule.h"

@@ -166,6 +166,8 @@ static __noinline int insert##V(struct packet *p, struct flow##V *flow, __u32 me
 	}                                                                      \
 	bind_dest(flow->dest, flow->state);                                    \
 	p->new_flow = 1;                                                       \
+	if (!(flow->flags & FLOW_SYNCED))                                      \
+		note(k, sizeof(*k), flow->state);                              \
 	return V_FORWARD;                                                      \
 full:                                                                          \
 	if (method == NAT || method == FULLNAT) {                              \
@@ -276,7 +278,7 @@ static __noinline __u32 template_dest(const struct service *s, const struct pack
 /* remember_client makes a template. Without room for it the client is simply
  * not remembered. */
 #define DEFINE_REMEMBER(V)                                                     \
-static __noinline int remember##V(const struct key##V *k, __u32 dest, __u32 timeout, __u32 mark, \
+static __noinline int remember##V(struct key##V *k, __u32 dest, __u32 timeout, __u32 mark, \
 				  __u8 bits)                                   \
 {                                                                              \
 	__u32 zero = 0;                                                        \
@@ -302,6 +304,7 @@ static __noinline int remember##V(const struct key##V *k, __u32 dest, __u32 time
 		return 0;                                                      \
 	}                                                                      \
 	bind_dest(dest, ST_TEMPLATE);                                          \
+	note(k, sizeof(*k), ST_TEMPLATE);                                      \
 	return 1;                                                              \
 }
 
