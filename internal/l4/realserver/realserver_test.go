@@ -383,7 +383,7 @@ func TestTraffic(t *testing.T) {
 			}
 			s.up("s", o, Wanted{VIPs: []netip.Addr{vip4, vip6}, Tunnel: method == l4.TUN})
 			for _, vip := range []netip.Addr{vip4, vip6} {
-				if got, err := s.get("c", vip, 10*time.Second); err != nil || got != "hello from "+vip.String() {
+				if got, err := s.get("c", vip, 30*time.Second); err != nil || got != "hello from "+vip.String() {
 					t.Errorf("%v after up: %q %v", vip, got, err)
 				}
 			}
