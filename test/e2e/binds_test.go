@@ -127,7 +127,7 @@ func TestAcceptProxy(t *testing.T) {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
 			addr := freeAddr(t)
-			d := start(t, p, fmt.Sprintf("frontend web\n    bind %s accept-proxy\n    timeout client 500ms\n    %s\n", addr, cfg))
+			d := start(t, p, fmt.Sprintf("frontend web\n    bind %s accept-proxy\n    timeout client 3s\n    %s\n", addr, cfg))
 			for _, r := range rows {
 				for _, trickle := range []bool{false, true} {
 					if trickle && p == peer {
@@ -259,7 +259,7 @@ func TestTLS(t *testing.T) {
 frontend web
     bind %s ssl crt %s
     bind %s accept-proxy ssl crt %s
-    timeout client 300ms
+    timeout client 3s
     http-request set-header X-Src %%[src]
     default_backend b
 backend b

@@ -26,11 +26,11 @@ func (c *client) awaitNote() {
 func TestClients(t *testing.T) {
 	play(t, []scenario{
 		{
-			name: "slow head", cfg: "timeout http-request 200ms", server: echo,
+			name: "slow head", cfg: "timeout http-request 2s", server: echo,
 			client: func(c *client) { c.send("GET / HT"); c.wantStatus(408) },
 			log:    []string{"408 cR--"},
 		}, {
-			name: "slow head, timeout client only", cfg: "timeout client 200ms", server: echo,
+			name: "slow head, timeout client only", cfg: "timeout client 2s", server: echo,
 			client: func(c *client) { c.send("GET / HT"); c.wantStatus(408) },
 			log:    []string{"408 cR--"},
 		}, {
@@ -62,11 +62,11 @@ func TestClients(t *testing.T) {
 			client: func(c *client) { c.get("/"); c.want(200, "*"); c.wantEOF() },
 			log:    []string{"200 ----"},
 		}, {
-			name: "slow second head", cfg: "timeout http-request 200ms", server: echo,
+			name: "slow second head", cfg: "timeout http-request 2s", server: echo,
 			client: func(c *client) { c.get("/"); c.want(200, "*"); c.send("GET /"); c.wantStatus(408) },
 			log:    []string{"200 ----", "408 cR--"},
 		}, {
-			name: "slow body", cfg: "timeout client 200ms", server: echo,
+			name: "slow body", cfg: "timeout client 2s", server: echo,
 			client: func(c *client) {
 				c.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n12345")
 				c.wantStatus(408)
@@ -74,7 +74,7 @@ func TestClients(t *testing.T) {
 			log:      []string{"408 cH--"},
 			onlyOurs: true, why: "HAProxy's manual says cH; its 2.6 waits for timeout server",
 		}, {
-			name: "slow body with http-buffer-request", cfg: "timeout http-request 200ms\noption http-buffer-request", server: echo,
+			name: "slow body with http-buffer-request", cfg: "timeout http-request 2s\noption http-buffer-request", server: echo,
 			client: func(c *client) {
 				c.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n12345")
 				c.wantStatus(408)
@@ -129,7 +129,7 @@ func TestClients(t *testing.T) {
 			client: func(c *client) { c.get("/"); c.read("HTTP/1.1 200 OK\r\n"); c.reset() },
 			log:    []string{"200 CD--"},
 		}, {
-			name: "does not read the response", cfg: "timeout client 300ms",
+			name: "does not read the response", cfg: "timeout client 2s",
 			server: func(c *oconn) {
 				c.head()
 				c.say("HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n")
@@ -363,11 +363,11 @@ func TestAbortPhases(t *testing.T) {
 			name: "connect time-out", cfg: "timeout connect 200ms\nserver s " + full,
 			client: justGet(503), log: []string{"503 sC--"},
 		}, {
-			name: "leaves while connecting, abortonclose", cfg: "timeout connect 5s\noption abortonclose\nserver s " + full,
+			name: "leaves while connecting, abortonclose", cfg: "timeout connect 30s\noption abortonclose\nserver s " + full,
 			client: func(c *client) { c.get("/"); c.closeWrite(); c.all() },
 			log:    []string{"-1 CC--"},
 		}, {
-			name: "resets while connecting", cfg: "timeout connect 5s\noption abortonclose\nserver s " + full,
+			name: "resets while connecting", cfg: "timeout connect 30s\noption abortonclose\nserver s " + full,
 			client: func(c *client) { c.get("/"); c.reset() },
 			log:    []string{"-1 CC--"},
 		},

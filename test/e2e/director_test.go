@@ -14,11 +14,13 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"evenkeel/test/loopback"
 )
 
 // patience bounds every wait for something that must happen. It says nothing
 // about how long it should take.
-const patience = 15 * time.Second
+const patience = 30 * time.Second
 
 // director is a running program with a configuration.
 type director struct {
@@ -36,7 +38,8 @@ type director struct {
 	args   []string
 }
 
-// preamble begins every configuration. The size in the log format makes HAProxy
+// preamble begins every configuration. A scenario that waits for a time-out sets
+// its own: as long as a busy machine may take for what has to come before it. The size in the log format makes HAProxy
 // wait with the line until the end of the response.
 const preamble = `global
     stats socket %s level admin
@@ -47,9 +50,9 @@ defaults
     log global
     log-format "%%f %%ST %%tsc ;%%B"
     retries 0
-    timeout client 5s
-    timeout server 5s
-    timeout connect 5s
+    timeout client 20s
+    timeout server 20s
+    timeout connect 20s
 `
 
 // option changes how a director is started.
@@ -250,52 +253,14 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// Ports below the range that the kernel takes for outgoing connections: none
-// of those can come between finding a port and listening on it.
-var ports struct {
-	mu   sync.Mutex
-	next int // guarded by mu
-}
-
 // freePort gives n free ports in a row and returns the first.
 func freePort(t *testing.T, n int) int {
 	t.Helper()
-	ports.mu.Lock()
-	defer ports.mu.Unlock()
-	if ports.next == 0 {
-		ports.next = 12000 + os.Getpid()%19000
-	}
-	for tries := 0; tries < 20000; tries++ {
-		if ports.next+n > 32000 {
-			ports.next = 12000
-		}
-		first := ports.next
-		ports.next += n
-		if portsFree(first, n) {
-			return first
-		}
-	}
-	t.Fatal("no free port")
-	return 0
-}
-
-func portsFree(first, n int) bool {
-	for p := first; p < first+n; p++ {
-		for _, host := range []string{"127.0.0.1", "[::1]"} {
-			l, err := net.Listen("tcp", host+":"+strconv.Itoa(p))
-			if err != nil && host != "[::1]" {
-				return false
-			}
-			if err == nil {
-				l.Close()
-			}
-		}
-	}
-	return true
+	return loopback.Ports(t, n)
 }
 
 // freeAddr is a loopback address that nothing listens on.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	return "127.0.0.1:" + strconv.Itoa(freePort(t, 1))
+	return loopback.Address(t)
 }

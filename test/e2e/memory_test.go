@@ -43,7 +43,7 @@ func TestSlowReaders(t *testing.T) {
 		}
 	})
 	addr := freeAddr(t)
-	d := start(t, evenkeel, fmt.Sprintf("listen web\n    bind %s\n    no log\n    timeout client 60s\n    timeout server 60s\n    server s %s\n", addr, o.addr))
+	d := start(t, evenkeel, fmt.Sprintf("listen web\n    bind %s\n    no log\n    timeout client 10m\n    timeout server 10m\n    server s %s\n", addr, o.addr))
 	pid := d.pid()
 	before := memory(t, pid)
 	var all []*client
@@ -138,7 +138,7 @@ func TestIdle(t *testing.T) {
 	t.Parallel()
 	o := serve(t, hello)
 	addr := freeAddr(t)
-	d := start(t, evenkeel, fmt.Sprintf("listen web\n    bind %s\n    no log\n    timeout http-keep-alive 60s\n    timeout client 60s\n    server s %s\n", addr, o.addr))
+	d := start(t, evenkeel, fmt.Sprintf("listen web\n    bind %s\n    no log\n    timeout http-keep-alive 10m\n    timeout client 10m\n    server s %s\n", addr, o.addr))
 	pid := d.pid()
 	connect := func(n int) {
 		for range n {

@@ -178,6 +178,14 @@ type client struct {
 // cue lets the server's script go on.
 func (c *client) cue() { c.origin.cues <- struct{}{} }
 
+// patient reads for as long as something comes once in a while.
+type patient struct{ net.Conn }
+
+func (p patient) Read(b []byte) (int, error) {
+	p.SetReadDeadline(time.Now().Add(2 * patience))
+	return p.Conn.Read(b)
+}
+
 func dialTo(t testing.TB, network, addr string) *client {
 	t.Helper()
 	c, err := net.DialTimeout(network, addr, patience)
@@ -185,8 +193,7 @@ func dialTo(t testing.TB, network, addr string) *client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(2 * patience))
-	return &client{t: t, Conn: c, br: bufio.NewReaderSize(c, 64<<10)}
+	return &client{t: t, Conn: c, br: bufio.NewReaderSize(patient{c}, 64<<10)}
 }
 
 func dial(t testing.TB, addr string) *client {
@@ -196,6 +203,7 @@ func dial(t testing.TB, addr string) *client {
 
 func (c *client) send(s string) {
 	c.t.Helper()
+	c.SetWriteDeadline(time.Now().Add(2 * patience))
 	if _, err := io.WriteString(c, s); err != nil {
 		c.t.Errorf("sending %.60q: %v", s, err)
 	}

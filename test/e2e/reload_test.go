@@ -20,8 +20,9 @@ import (
 type load struct {
 	addr    string
 	served  atomic.Int64
-	refused atomic.Int64 // connections that could not be made
-	failed  atomic.Int64 // requests without a whole answer
+	refused atomic.Int64        // connections that could not be made
+	failed  atomic.Int64        // requests without a whole answer
+	asked   [crowd]atomic.Int64 // requests that are over, by user
 	stop    atomic.Bool
 	wg      sync.WaitGroup
 	mu      sync.Mutex
@@ -36,7 +37,7 @@ func newLoad(t *testing.T, addr string) *load {
 		l.wg.Add(1)
 		go func() {
 			defer l.wg.Done()
-			l.user(i%2 == 0)
+			l.user(&l.asked[i], i%2 == 0)
 		}()
 	}
 	t.Cleanup(l.end)
@@ -56,7 +57,7 @@ func (l *load) wrong(what string, err error) {
 	}
 }
 
-func (l *load) user(keep bool) {
+func (l *load) user(asked *atomic.Int64, keep bool) {
 	var c net.Conn
 	var br *bufio.Reader
 	for !l.stop.Load() {
@@ -72,6 +73,7 @@ func (l *load) user(keep bool) {
 		}
 		c.SetDeadline(time.Now().Add(patience))
 		last, err := l.ask(c, br, keep)
+		asked.Add(1)
 		if err != nil {
 			l.failed.Add(1)
 			l.wrong(fmt.Sprintf("request (keep-alive %v)", keep), err)
@@ -118,6 +120,18 @@ func (l *load) more(t *testing.T, n int64) {
 	t.Helper()
 	from := l.served.Load()
 	until(t, "requests are served", func() bool { return l.served.Load() >= from+n })
+}
+
+// round waits until the request that each of the crowd has under way is over.
+func (l *load) round(t *testing.T) {
+	t.Helper()
+	var from [crowd]int64
+	for i := range from {
+		from[i] = l.asked[i].Load()
+	}
+	for i := range from {
+		until(t, fmt.Sprintf("request %d of user %d is over", from[i]+1, i), func() bool { return l.asked[i].Load() > from[i] })
+	}
 }
 
 func (l *load) clean(t *testing.T, after string) {

@@ -137,7 +137,7 @@ func TestReuseRace(t *testing.T) {
 			check: wantNotes("swallowed", "DELETE"),
 			log:   []string{"200 ----", "200 ----"}, onlyOurs: true,
 		}, {
-			name: "POST", server: race,
+			name: "POST", cfg: "timeout http-keep-alive 2s", server: race,
 			client: func(c *client) {
 				c.get("/")
 				c.want(200, "first")
@@ -214,20 +214,20 @@ func TestRetries(t *testing.T) {
 	one, other := serve(t, echo), serve(t, echo)
 	play(t, []scenario{
 		{
-			name: "connection refused, three times", cfg: "retries 3\ntimeout connect 100ms" + fmtRetries,
+			name: "connection refused, three times", cfg: "retries 3\ntimeout connect 1s" + fmtRetries,
 			client: justGet(503), log: []string{"503 SC-- s 3"},
 		}, {
-			name: "redispatch at the last attempt", cfg: "retries 2\ntimeout connect 100ms\noption redispatch\nbalance source" + fmtRetries +
+			name: "redispatch at the last attempt", cfg: "retries 2\ntimeout connect 1s\noption redispatch\nbalance source" + fmtRetries +
 				"\ncookie SRV insert\nserver dead " + dead(t) + " cookie d\nserver s " + one.addr + " cookie s",
 			client: func(c *client) { c.get("/", "Connection: close", "Cookie: SRV=d"); c.wantStatus(200) },
 			log:    []string{"200 --DI s +2"},
 		}, {
-			name: "no redispatch", cfg: "retries 2\ntimeout connect 100ms\nno option redispatch" + fmtRetries +
+			name: "no redispatch", cfg: "retries 2\ntimeout connect 1s\nno option redispatch" + fmtRetries +
 				"\ncookie SRV insert\nserver dead " + dead(t) + " cookie d\nserver s " + other.addr + " cookie s",
 			client: func(c *client) { c.get("/", "Connection: close", "Cookie: SRV=d"); c.wantStatus(503) },
 			log:    []string{"503 SCVN dead 2"},
 		}, {
-			name: "redispatch 1", cfg: "retries 2\ntimeout connect 100ms\noption redispatch 1" + fmtRetries +
+			name: "redispatch 1", cfg: "retries 2\ntimeout connect 1s\noption redispatch 1" + fmtRetries +
 				"\ncookie SRV insert\nserver dead " + dead(t) + " cookie d\nserver s " + other.addr + " cookie s",
 			client: func(c *client) { c.get("/", "Connection: close", "Cookie: SRV=d"); c.wantStatus(200) },
 			log:    []string{"200 --DI s +1"},
@@ -253,7 +253,7 @@ func TestRetries(t *testing.T) {
 			server: firstFails(func(c *oconn) { c.say("junk\r\n\r\n"); c.halt() }), client: again,
 			log: []string{"200 ---- s 1"}, check: wantNotes("GET", "GET"),
 		}, {
-			name: "retry-on response-timeout", cfg: "retries 2\ntimeout server 150ms\nretry-on response-timeout" + fmtRetries,
+			name: "retry-on response-timeout", cfg: "retries 2\ntimeout server 2s\nretry-on response-timeout" + fmtRetries,
 			server: firstFails(func(c *oconn) { c.halt() }), client: again,
 			log: []string{"200 ---- s 1"}, check: wantNotes("GET", "GET"),
 		}, {
@@ -303,7 +303,7 @@ func TestQueue(t *testing.T) {
 		},
 		log: []string{"503 sQ--", "200 ----"},
 	}, {
-		name: "leaves the queue, abortonclose", cfg: "timeout queue 5s\noption abortonclose\nserver s {server} maxconn 1",
+		name: "leaves the queue, abortonclose", cfg: "timeout queue 30s\noption abortonclose\nserver s {server} maxconn 1",
 		server: func(c *oconn) { c.head(); c.note("request"); c.await(); c.ok("done"); c.halt() },
 		client: func(c *client) {
 			c.get("/1")
@@ -370,7 +370,7 @@ func TestFrontendMaxconn(t *testing.T) {
 			t.Parallel()
 			o := serve(t, echo)
 			addr := freeAddr(t)
-			d := start(t, p, fmt.Sprintf("frontend web\n    bind %s\n    maxconn 3\n    default_backend b\nbackend b\n    server s %s\n", addr, o.addr))
+			d := start(t, p, fmt.Sprintf("frontend web\n    bind %s\n    maxconn 3\n    timeout client 8s\n    default_backend b\nbackend b\n    server s %s\n", addr, o.addr))
 			var all []*client
 			for i := range 10 {
 				c := dial(t, addr)

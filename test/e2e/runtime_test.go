@@ -23,7 +23,7 @@ func TestRuntimeUnderLoad(t *testing.T) {
 		if s := d.stat("web", "a", "status"); s != "MAINT" {
 			t.Fatalf("status %s", s)
 		}
-		l.more(t, crowd+1) // what was on its way is over
+		l.round(t) // what was on its way is over
 		was := total("a")
 		l.more(t, 100)
 		if now := total("a"); now != was {
@@ -31,7 +31,7 @@ func TestRuntimeUnderLoad(t *testing.T) {
 		}
 		d.ctl("enable server web/a")
 		d.ctl("set weight web/b 0")
-		l.more(t, crowd+1)
+		l.round(t)
 		was = total("b")
 		l.more(t, 100)
 		if now := total("b"); now != was {
@@ -56,7 +56,7 @@ func TestShutdownSession(t *testing.T) {
 			t.Parallel()
 			o := serve(t, hold)
 			addr := freeAddr(t)
-			d := start(t, p, fmt.Sprintf("listen web\n    bind %s\n    server s %s\n", addr, o.addr))
+			d := start(t, p, fmt.Sprintf("listen web\n    bind %s\n    timeout client 8s\n    timeout server 8s\n    server s %s\n", addr, o.addr))
 			c := dial(t, addr)
 			c.get("/")
 			until(t, "it is under way", func() bool { return len(o.notes()) == 1 })
@@ -135,7 +135,8 @@ listen web
     bind %s
     balance roundrobin
     option httpchk GET /health
-    default-server check inter 50ms fall 2 rise 2
+    timeout check 20s
+    default-server check inter 1s fall 2 rise 2
     server a %s
     server b %s
 `, addr, a.addr, b.addr))

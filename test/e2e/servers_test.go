@@ -32,7 +32,7 @@ func TestServers(t *testing.T) {
 			server: func(c *oconn) { c.head(); c.say("HTTP/1.1 200 OK\r\nContent-"); c.halt() },
 			client: justGet(504), log: []string{"504 sH--"},
 		}, {
-			name: "frozen in the body", cfg: "timeout server 200ms",
+			name: "frozen in the body", cfg: "timeout server 2s",
 			server: func(c *oconn) {
 				c.head()
 				c.say("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345")
@@ -240,8 +240,8 @@ func TestServers(t *testing.T) {
 				if _, _, err := c.request(); err != nil {
 					return
 				}
-				c.ok("helloHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"[:5])
-				c.say("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+				// At once: what comes later may be taken for an answer to the next request.
+				c.say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhelloHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
 				c.halt()
 			},
 			client: func(c *client) {
@@ -258,6 +258,28 @@ func TestServers(t *testing.T) {
 				}
 			},
 			onlyOurs: true, why: "HAProxy may take the surplus for the next answer",
+		}, {
+			name: "an answer that nobody asked for ends an idle connection",
+			server: func(c *oconn) {
+				if _, _, err := c.request(); err != nil {
+					return
+				}
+				c.ok("hello")
+				c.await()
+				c.say("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+				c.halt()
+				c.note("closed")
+			},
+			client: func(c *client) {
+				for i := range 3 {
+					c.get("/")
+					c.want(200, "hello")
+					c.cue()
+					until(c.t.(*testing.T), "the server's connection is closed", func() bool { return len(c.origin.notes()) == i+1 })
+				}
+				c.Close()
+			},
+			log: []string{"200 ----", "200 ----", "200 ----"},
 		}, {
 			name: "a body behind 204 and 304",
 			server: func(c *oconn) {

@@ -110,7 +110,7 @@ func TestSmuggling(t *testing.T) {
 	}
 	var all []scenario
 	for _, r := range rows {
-		s := scenario{name: r.name, server: echo, onlyOurs: r.onlyOurs}
+		s := scenario{name: r.name, cfg: "timeout client 8s", server: echo, onlyOurs: r.onlyOurs}
 		s.client = func(c *client) {
 			// Whatever a refused request hides must not be answered either.
 			io.WriteString(c.Conn, r.send)

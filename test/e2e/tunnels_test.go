@@ -92,11 +92,11 @@ func TestTunnels(t *testing.T) {
 			},
 			log: []string{"200 ----", "200 ----"},
 		}, {
-			name: "timeout tunnel", cfg: "timeout tunnel 200ms", server: upgraded,
+			name: "timeout tunnel", cfg: "timeout tunnel 2s", server: upgraded,
 			client: func(c *client) { c.upgrade(); c.send("x"); c.read("x"); c.wantEOF() },
 			log:    []string{"101 cD--"},
 		}, {
-			name: "timeout tunnel outlasts timeout client", cfg: "timeout client 100ms\ntimeout server 100ms\ntimeout tunnel 5s",
+			name: "timeout tunnel outlasts timeout client", cfg: "timeout client 2s\ntimeout server 2s\ntimeout tunnel 30s",
 			server: func(c *oconn) {
 				c.head()
 				c.say("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
@@ -105,11 +105,11 @@ func TestTunnels(t *testing.T) {
 			client: func(c *client) { c.upgrade(); c.read("late"); c.Close() },
 			log:    []string{"101 ----"},
 		}, {
-			name: "timeout client", cfg: "timeout client 200ms", server: upgraded,
+			name: "timeout client", cfg: "timeout client 2s", server: upgraded,
 			client: func(c *client) { c.upgrade(); c.wantEOF() },
 			log:    []string{"101 cD--"},
 		}, {
-			name: "timeout server", cfg: "timeout server 200ms", server: upgraded,
+			name: "timeout server", cfg: "timeout server 2s", server: upgraded,
 			client: func(c *client) { c.upgrade(); c.wantEOF() },
 			log:    []string{"101 sD--"},
 		}, {
@@ -154,10 +154,10 @@ func TestTunnels(t *testing.T) {
 	})
 }
 
-// readLater writes text when 300 ms have passed in which nothing came: longer
+// readLater writes text when 4 s have passed in which nothing came: longer
 // than the time-outs that a tunnel must not know.
 func readLater(c *oconn, text string) {
-	c.Conn.SetReadDeadline(soon(300))
+	c.Conn.SetReadDeadline(soon(4000))
 	io.Copy(io.Discard, c.br)
 	c.say("%s", text)
 	c.Conn.SetReadDeadline(soon(int(patience.Milliseconds())))
@@ -221,11 +221,11 @@ func TestTCP(t *testing.T) {
 			client: func(c *client) { c.all() },
 			log:    []string{"SC-- s"},
 		}, {
-			name: "timeout client", cfg: tcp + "timeout client 200ms", server: echoBytes,
+			name: "timeout client", cfg: tcp + "timeout client 2s", server: echoBytes,
 			client: func(c *client) { c.send("x"); c.read("x"); c.wantEOF() },
 			log:    []string{"cD-- s"},
 		}, {
-			name: "timeout server", cfg: tcp + "timeout server 200ms", server: echoBytes,
+			name: "timeout server", cfg: tcp + "timeout server 2s\ntimeout client 8s", server: echoBytes,
 			client: func(c *client) { c.send("x"); c.read("x"); c.wantEOF() },
 			log:    []string{"sD-- s"},
 		}, {
@@ -242,12 +242,12 @@ func TestTCP(t *testing.T) {
 			},
 			log: []string{"SD-- s"},
 		}, {
-			name: "reject by payload", cfg: tcp + "tcp-request inspect-delay 5s\nacl ssh payload(0,4) -m bin 5353482d\ntcp-request content accept if ssh\ntcp-request content reject if { req.len ge 4 }",
+			name: "reject by payload", cfg: tcp + "tcp-request inspect-delay 30s\nacl ssh payload(0,4) -m bin 5353482d\ntcp-request content accept if ssh\ntcp-request content reject if { req.len ge 4 }",
 			server: echoBytes,
 			client: func(c *client) { c.send("GET / HTTP/1.0\r\n\r\n"); c.all() },
 			log:    []string{"PR-- <NOSRV>"},
 		}, {
-			name: "accept by payload that trickles", cfg: tcp + "tcp-request inspect-delay 5s\nacl ssh payload(0,4) -m bin 5353482d\ntcp-request content accept if ssh\ntcp-request content reject if { req.len ge 4 }",
+			name: "accept by payload that trickles", cfg: tcp + "tcp-request inspect-delay 30s\nacl ssh payload(0,4) -m bin 5353482d\ntcp-request content accept if ssh\ntcp-request content reject if { req.len ge 4 }",
 			server: echoBytes,
 			client: func(c *client) {
 				for _, b := range []byte("SSH-2.0") {
@@ -269,7 +269,7 @@ func TestTCP(t *testing.T) {
 			client: func(c *client) { c.read("220 ready"); c.closeWrite(); c.wantEOF() },
 			log:    []string{"---- s"},
 		}, {
-			name: "SNI routing", cfg: tcp + "tcp-request inspect-delay 5s\ntcp-request content reject unless { req.ssl_sni -m found }\nuse-server s if { req.ssl_sni -i a.example }\nserver other 127.0.0.1:1\nserver s {server}",
+			name: "SNI routing", cfg: tcp + "tcp-request inspect-delay 30s\ntcp-request content reject unless { req.ssl_sni -m found }\nuse-server s if { req.ssl_sni -i a.example }\nserver other 127.0.0.1:1\nserver s {server}",
 			server: echoBytes,
 			client: func(c *client) {
 				c.send(hello[:20])
@@ -280,7 +280,7 @@ func TestTCP(t *testing.T) {
 			},
 			log: []string{"---- s"},
 		}, {
-			name: "SNI routing refuses what is no TLS", cfg: tcp + "tcp-request inspect-delay 5s\ntcp-request content reject unless { req.ssl_hello_type 1 }",
+			name: "SNI routing refuses what is no TLS", cfg: tcp + "tcp-request inspect-delay 30s\ntcp-request content reject unless { req.ssl_hello_type 1 }",
 			server: echoBytes,
 			client: func(c *client) { c.send("GET / HTTP/1.0\r\n\r\n"); c.all() },
 			log:    []string{"PR-- <NOSRV>"},

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"evenkeel/test/loopback"
 )
 
 // program is the binary under test, built once.
@@ -39,7 +41,7 @@ func testMain(m *testing.M) int {
 }
 
 // patience bounds every wait for something that another process does.
-const patience = 20 * time.Second
+const patience = 40 * time.Second
 
 // site is one example, rewritten for loopback.
 type site struct {
@@ -83,7 +85,7 @@ func open(t *testing.T, name string) *site {
 		text = re.ReplaceAllStringFunc(text, func(line string) string {
 			m := re.FindStringSubmatch(line)
 			if known[m[2]] == "" {
-				known[m[2]] = freeAddress(t)
+				known[m[2]] = loopback.Address(t)
 			}
 			return m[1] + known[m[2]]
 		})
@@ -105,15 +107,6 @@ func (s *site) read() string {
 		s.t.Fatal(err)
 	}
 	return string(b)
-}
-
-func freeAddress(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // check asks a program for its verdict.

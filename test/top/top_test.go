@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"evenkeel/test/loopback"
 )
 
 // program is evenkeel.
@@ -52,7 +54,7 @@ func startNode(t *testing.T) *node {
 	t.Helper()
 	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "hello") }))
 	t.Cleanup(origin.Close)
-	n := &node{t: t, dir: t.TempDir(), front: free(t)}
+	n := &node{t: t, dir: t.TempDir(), front: loopback.Address(t)}
 	n.socket = filepath.Join(n.dir, "s")
 	config := fmt.Sprintf(`global
     stats socket %s mode 600 level admin
@@ -61,13 +63,14 @@ defaults
     timeout connect 2s
     timeout client 30s
     timeout server 30s
+    timeout check 20s
 frontend shop
     bind %s
     default_backend web
 backend web
-    server alive %s check inter 500
+    server alive %s check inter 5s
     server gone %s check inter 200 fall 1
-`, n.socket, n.front, strings.TrimPrefix(origin.URL, "http://"), free(t))
+`, n.socket, n.front, strings.TrimPrefix(origin.URL, "http://"), loopback.Address(t))
 	if err := os.WriteFile(filepath.Join(n.dir, "haproxy.cfg"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -126,17 +129,6 @@ func (n *node) get() {
 		n.t.Fatal(err)
 	}
 	r.Body.Close()
-}
-
-// free gives an address that nobody listens on.
-func free(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func TestLive(t *testing.T) {

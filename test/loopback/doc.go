@@ -1,0 +1,3 @@
+// Package loopback owns the addresses that end-to-end tests give to programs.
+// It never listens on one.
+package loopback
