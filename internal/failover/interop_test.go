@@ -267,7 +267,7 @@ func TestNoPreemptWithKeepalived(t *testing.T) {
  interface eth0
  virtual_router_id 62
  priority PRIORITY
- advert_int 0.2
+ advert_int 1
  version 3
  virtual_ipaddress {
   192.0.2.100/24
@@ -279,7 +279,7 @@ func TestNoPreemptWithKeepalived(t *testing.T) {
 		k := l.keepalived(1, x.text(2, 100))
 		l.only(1, vip)
 		n := l.start(0, x.text(1, 150), nil)
-		l.eventually("we hear it", func() bool { return n.instance("V").Counters.AdvertsReceived > 10 })
+		l.eventually("we hear it", func() bool { return n.instance("V").Counters.AdvertsReceived > 4 })
 		if i := n.instance("V"); i.State != "BACKUP" {
 			t.Errorf("preempted: %+v", i)
 		}
@@ -293,7 +293,7 @@ func TestNoPreemptWithKeepalived(t *testing.T) {
 		l.only(0, vip)
 		sent := n.instance("V").Counters.AdvertsSent
 		k := l.keepalived(1, x.text(2, 150))
-		l.eventually("it has heard us", func() bool { return n.instance("V").Counters.AdvertsSent > sent+15 })
+		l.eventually("it has heard us", func() bool { return n.instance("V").Counters.AdvertsSent > sent+4 })
 		l.only(0, vip)
 		n.stop()
 		l.only(1, vip)

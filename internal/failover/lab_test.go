@@ -16,6 +16,7 @@ import (
 
 	"evenkeel/internal/alert"
 	"evenkeel/internal/dialect/keepalived"
+	"evenkeel/internal/failover/report"
 	"evenkeel/internal/keeper/lease"
 )
 
@@ -345,6 +346,26 @@ func (x *node) kill() {
 func (x *node) stop() {
 	x.control("stop")
 	_ = x.cmd.Wait()
+}
+
+// calm makes the instances of a text advertise so rarely that a busy host keeps
+// nobody from doing so in time: for tests that count who became master.
+func calm(text string) string {
+	return strings.ReplaceAll(text, "advert_int 0.1\n", "advert_int 0.8\n")
+}
+
+// is waits until an instance has a state, for a reason that has these words.
+func (x *node) is(name, state, why string) {
+	x.t.Helper()
+	var i *report.Instance
+	for deadline := time.Now().Add(patience); ; time.Sleep(pause) {
+		if i = x.instance(name); i.State == state && strings.Contains(i.Why, why) {
+			return
+		}
+		if time.Now().After(deadline) {
+			x.t.Fatalf("not within %v %s because of %q: %+v", patience, state, why, i)
+		}
+	}
 }
 
 // instanceText is a vrrp_instance with one address; more are lines of its block.

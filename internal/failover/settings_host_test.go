@@ -23,7 +23,7 @@ func TestHostScripts(t *testing.T) {
 	if err := os.WriteFile(script, []byte("#!/bin/sh\necho $1 $(ip -o addr show | grep -c '"+vip+"') >>"+log+"\nsleep 30 & test $1 != slow || wait\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	config := "global_defs {\n script_user root\n startup_script \"" + script + " up\"\n shutdown_script \"" + script + " slow\"\n shutdown_script_timeout 1\n}\n" +
+	config := "global_defs {\n script_user root\n startup_script \"" + script + " up\"\n shutdown_script \"" + script + " slow\"\n shutdown_script_timeout 4\n}\n" +
 		instanceText("VI_1", 51, 150, vip+"/24")
 	page := newPage(t)
 	a := l.start(0, config, page)
@@ -59,7 +59,7 @@ func TestNoAccept(t *testing.T) {
 	l.only(0, "2001:db8::300")
 	// Nothing listens there: an address that answers refuses at once.
 	answers := func(addr string) bool {
-		out, _ := exec.Command("ip", "netns", "exec", l.nodes[1], "timeout", "0.7", "bash", "-c", "</dev/tcp/"+addr+"/9").CombinedOutput()
+		out, _ := exec.Command("ip", "netns", "exec", l.nodes[1], "timeout", "2", "bash", "-c", "</dev/tcp/"+addr+"/9").CombinedOutput()
 		return strings.Contains(string(out), "refused")
 	}
 	l.eventually("the address that accepts answers", func() bool { return answers("192.0.2.110") })
