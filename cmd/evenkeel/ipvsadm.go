@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -45,12 +46,24 @@ func runningDirector() (c *director.Client, backend string) {
 		return nil, ""
 	}
 	for _, pid := range pids {
-		c := &director.Client{Ask: func(line string) (string, error) { return keeper.Control(pid, line) }}
+		c := &director.Client{Ask: func(line string) (string, error) { return keeper.Control(pid, line) }, Advise: onceEach(os.Stderr)}
 		if backend, err := c.Backend(); err == nil {
 			return c, backend
 		}
 	}
 	return nil, ""
+}
+
+// onceEach prints what the host lacks, each text once however many servers are
+// restored.
+func onceEach(w io.Writer) func(string) {
+	told := map[string]bool{}
+	return func(text string) {
+		if !told[text] {
+			fmt.Fprintf(w, "ipvsadm: %s\n", text)
+		}
+		told[text] = true
+	}
 }
 
 // systemNames are those of this host.

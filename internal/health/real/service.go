@@ -208,19 +208,28 @@ func (v *service) sum() (n int) {
 	return n
 }
 
+// needed is the weight that brings the quorum back, or that keeps it.
+func (v *service) needed() int {
+	quorum, slack := max(v.spec.Quorum, 1), v.spec.Hysteresis
+	if v.quorum {
+		return max(quorum-slack, 1)
+	}
+	return quorum + slack
+}
+
 // judge decides about the quorum: it is gained at quorum + hysteresis and lost
 // below quorum - hysteresis, or with nothing left.
 func (v *service) judge() []Event {
-	sum, quorum, slack := v.sum(), max(v.spec.Quorum, 1), v.spec.Hysteresis
+	sum, needed := v.sum(), v.needed()
 	switch {
-	case !v.quorum && sum >= quorum+slack:
+	case !v.quorum && sum >= needed:
 		v.quorum = true
-		e := v.event(QuorumGained, nil, nil, fmt.Sprintf("%s has its quorum: weight %d of servers that are up, %d needed", v.name, sum, quorum+slack))
+		e := v.event(QuorumGained, nil, nil, fmt.Sprintf("%s has its quorum: weight %d of servers that are up, %d needed", v.name, sum, needed))
 		e.Weight, e.Notify = sum, v.spec.QuorumUp
 		return []Event{e}
-	case v.quorum && (sum == 0 || sum < quorum-slack):
+	case v.quorum && sum < needed:
 		v.quorum = false
-		e := v.event(QuorumLost, nil, nil, fmt.Sprintf("%s has lost its quorum: weight %d of servers that are up, %d needed", v.name, sum, max(quorum-slack, 1)))
+		e := v.event(QuorumLost, nil, nil, fmt.Sprintf("%s has lost its quorum: weight %d of servers that are up, %d needed", v.name, sum, needed))
 		if v.spec.Sorry != nil {
 			e.Text += "; its sorry server " + address(v.spec.Sorry) + " takes over"
 		}

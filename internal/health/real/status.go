@@ -8,6 +8,7 @@ type Status struct {
 	Virtual      *model.VirtualServer
 	Quorum       bool
 	Weight       int // of the servers that are up
+	Needed       int // of it, to keep the quorum or to get it back
 	Suspended    bool
 	Servers      []ServerStatus
 	Destinations []Destination
@@ -36,7 +37,7 @@ func (r *Runner) Status() []Status {
 	defer r.mu.Unlock()
 	list := make([]Status, 0, len(r.services))
 	for _, v := range r.services {
-		s := Status{Name: v.name, Virtual: v.spec, Quorum: v.quorum, Weight: v.sum(), Suspended: v.suspended, Destinations: v.destinations()}
+		s := Status{Name: v.name, Virtual: v.spec, Quorum: v.quorum, Weight: v.sum(), Needed: v.needed(), Suspended: v.suspended, Destinations: v.destinations()}
 		for _, x := range v.servers {
 			y := ServerStatus{Real: x.spec, Up: x.alive, Weight: x.effective()}
 			for _, c := range x.checks {

@@ -17,6 +17,8 @@ import (
 type Client struct {
 	// Ask sends one command to the process and gives its answer.
 	Ask func(line string) (string, error)
+	// Advise is told what the host lacks for what was added; nil: nobody is.
+	Advise func(text string)
 }
 
 // numbers are the kernel's for what an Edit can fail with.
@@ -82,6 +84,11 @@ func (c *Client) edit(e Edit) error {
 	var r Reply
 	if err := c.fetch("services edit "+string(b), &r); err != nil {
 		return err
+	}
+	if c.Advise != nil {
+		for _, text := range r.Advice {
+			c.Advise(text)
+		}
 	}
 	if r.Error == "" {
 		return nil

@@ -71,6 +71,8 @@ func (s *Service) Control(line string) string {
 type Reply struct {
 	Error string `json:",omitempty"`
 	Code  Code   `json:",omitempty"`
+	// Advice is what the host lacks for what was added.
+	Advice []string `json:",omitempty"`
 }
 
 // Listing is the answer to "services snapshot".
@@ -110,6 +112,8 @@ func editLine(s *Service, args string) string {
 		if x := (*EditError)(nil); errors.As(err, &x) {
 			r.Code = x.Code
 		}
+	} else {
+		r.Advice = s.lacksFor(e)
 	}
 	return encode(r)
 }

@@ -237,7 +237,9 @@ func (b *bench) do(line string, parts map[string]string) {
 		b.mu.Lock()
 		b.held[netip.MustParseAddr(rest)] = word == "held"
 		b.mu.Unlock()
-		b.service.Held(b.holds)
+		if b.service != nil {
+			b.service.Held(b.holds)
+		}
 	case "services":
 		b.out.WriteString(b.service.Control(line))
 	case "break":

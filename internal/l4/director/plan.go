@@ -118,31 +118,6 @@ func keys(s *model.VirtualServer, g *model.VirtualServerGroup, d *model.Diagnost
 
 var methods = map[string]l4.Method{"": l4.NAT, "NAT": l4.NAT, "DR": l4.DR, "TUN": l4.TUN, "FULLNAT": l4.FULLNAT}
 
-// methods lists the ways that packets of a family are forwarded in, each once.
-func (p *plan) methods(f l4.Family) (list []l4.Method) {
-	add := func(v *virtual, r *model.RealServer) {
-		name := r.Method
-		if name == "" {
-			name = v.spec.Method
-		}
-		if m := methods[name]; !slices.Contains(list, m) {
-			list = append(list, m)
-		}
-	}
-	for _, v := range p.virtuals {
-		if !slices.ContainsFunc(v.keys, func(k l4.Key) bool { return k.AddressFamily() == f }) {
-			continue
-		}
-		for _, r := range v.spec.Real {
-			add(v, r)
-		}
-		if v.spec.Sorry != nil {
-			add(v, v.spec.Sorry)
-		}
-	}
-	return list
-}
-
 var tunnels = map[string]l4.TunnelType{"": l4.IPIP, "ipip": l4.IPIP, "gue": l4.GUE, "gre": l4.GRE}
 
 // server is what a service with this key has for a real server. It is false

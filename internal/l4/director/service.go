@@ -142,11 +142,7 @@ func (s *Service) fit(next *prepared) (d model.Diagnostics) {
 			d.Warnf(f.Pos, "packets cannot be forwarded here. %s", lacking(s.opt.Backends))
 		}
 	}
-	if next.choice.Advice != nil {
-		for _, text := range next.choice.Advice(next.plan.methods(l4.IPv4), next.plan.methods(l4.IPv6)) {
-			d.Warnf(f.Pos, "%s", text)
-		}
-	}
+	d = append(d, next.plan.advise(next.choice.Advice)...)
 	d = append(d, next.plan.marks(features)...)
 	if len(f.LVS.XDP) > 0 && !features.XDP {
 		d.Errorf(f.LVS.XDPPos, "lvs_xdp is about our own programs, and %s forwards here: take the line out, or write 'lvs_backend ebpf'", features.Name)

@@ -15,6 +15,7 @@ type View struct {
 	Backend string            `json:"backend"`           // "": nothing is forwarded
 	Note    string            `json:"note,omitempty"`    // why it is not the preferred one
 	Trouble string            `json:"trouble,omitempty"` // why the plane is not as wanted
+	Advice  []string          `json:"advice,omitempty"`  // what the host lacks for what is forwarded
 	Virtual []VirtualView     `json:"virtual_servers"`   // of the configuration
 	ByHand  []ServiceView     `json:"by_hand,omitempty"` // services that nobody configured
 	Total   Traffic           `json:"total"`
@@ -46,9 +47,10 @@ type VirtualView struct {
 	Name      string        `json:"name"`
 	Scheduler string        `json:"scheduler"`
 	Quorum    bool          `json:"quorum"`
-	Needed    int           `json:"needed"`              // the weight that a quorum is
+	Needed    int           `json:"needed"`              // the weight that keeps the quorum, or brings it back
 	Weight    int           `json:"weight"`              // of the servers that are up
 	Suspended bool          `json:"suspended,omitempty"` // ha_suspend: its address is not here
+	Away      bool          `json:"away,omitempty"`      // this host does not have its address
 	Sorry     bool          `json:"sorry,omitempty"`     // the sorry server answers
 	Changed   string        `json:"changed,omitempty"`   // by hand, in words
 	Services  []ServiceView `json:"services"`            // one, or those of its group; without servers
@@ -61,6 +63,7 @@ type ServiceView struct {
 	Scheduler string       `json:"scheduler"`
 	Total     Traffic      `json:"total"`
 	Rate      Traffic      `json:"rate"`
+	Away      bool         `json:"away,omitempty"` // this host does not have its address
 	Servers   []ServerView `json:"servers,omitempty"`
 }
 
@@ -96,7 +99,7 @@ type CheckView struct {
 func (s *Service) View() *View {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	v := &View{Trouble: s.trouble}
+	v := &View{Trouble: s.trouble, Virtual: []VirtualView{}}
 	if s.plan == nil || s.runner == nil {
 		return v
 	}
@@ -108,6 +111,7 @@ func (s *Service) View() *View {
 			v.Trouble = "counters: " + err.Error()
 		}
 	}
+	v.Advice = s.lacks(snapshot.Services)
 	v.Total, v.Rate, v.Flows, v.Drops = Traffic(snapshot.Counters), Traffic(snapshot.Rates), snapshot.Flows, snapshot.Drops
 	services := make(map[l4.Key]*l4.ServiceStats, len(snapshot.Services))
 	for i := range snapshot.Services {
@@ -124,14 +128,16 @@ func (s *Service) View() *View {
 	}
 	for i := range snapshot.Services {
 		if x := &snapshot.Services[i]; s.plan.owner[x.Key.Canonical()] == nil {
-			v.ByHand = append(v.ByHand, viewByHand(x))
+			y := viewByHand(x)
+			y.Away = s.away([]l4.Key{x.Key})
+			v.ByHand = append(v.ByHand, y)
 		}
 	}
 	return v
 }
 
 func (s *Service) viewVirtual(x *virtual, c *real.Status, services map[l4.Key]*l4.ServiceStats) VirtualView {
-	w := VirtualView{Name: x.name, Scheduler: x.spec.Scheduler, Needed: max(x.spec.Quorum, 1)}
+	w := VirtualView{Name: x.name, Scheduler: x.spec.Scheduler, Needed: max(x.spec.Quorum, 1), Away: s.away(x.keys)}
 	var stats []*l4.ServiceStats
 	for _, k := range x.keys {
 		if t := services[k]; t != nil {
@@ -148,7 +154,7 @@ func (s *Service) viewVirtual(x *virtual, c *real.Status, services map[l4.Key]*l
 	if c == nil {
 		return w
 	}
-	w.Quorum, w.Weight, w.Suspended = c.Quorum, c.Weight, c.Suspended
+	w.Quorum, w.Weight, w.Suspended, w.Needed = c.Quorum, c.Weight, c.Suspended, c.Needed
 	for i := range c.Servers {
 		r := &c.Servers[i]
 		y := ServerView{Up: r.Up}
@@ -260,7 +266,7 @@ func (v *View) Text() string {
 		fmt.Fprintf(&b, "forwarding by %s, %d connections, %d/s new\n  in %d packets/s, %s; out %d packets/s, %s\n", backend, v.Flows,
 			v.Rate.Connections, v.Rate.PacketsIn, bits(v.Rate.BytesIn), v.Rate.PacketsOut, bits(v.Rate.BytesOut))
 	}
-	for _, line := range []string{v.Note, v.Trouble} {
+	for _, line := range append([]string{v.Note, v.Trouble}, v.Advice...) {
 		if line != "" {
 			fmt.Fprintf(&b, "  ! %s\n", line)
 		}
@@ -277,6 +283,10 @@ func (v *View) Text() string {
 	return b.String()
 }
 
+// away is said of a service whose address this host does not have: another
+// director has it, or somebody has forgotten to add it.
+const away = "; the address is not on this host"
+
 // maxKeys bounds the services of a group that status lists.
 const maxKeys = 8
 
@@ -291,6 +301,9 @@ func (w *VirtualView) text(b *strings.Builder) {
 		fmt.Fprintf(b, "  NO QUORUM: weight %d of %d", w.Weight, w.Needed)
 	default:
 		fmt.Fprintf(b, "  quorum: weight %d of %d", w.Weight, w.Needed)
+	}
+	if w.Away && !w.Suspended {
+		b.WriteString(away)
 	}
 	if w.Changed != "" {
 		fmt.Fprintf(b, "  (%s)", w.Changed)
@@ -388,7 +401,11 @@ func (r *ServerView) failures() string {
 }
 
 func (w *ServiceView) text(b *strings.Builder) {
-	fmt.Fprintf(b, "\n%s  %s  added by hand\n", w.Name, w.Scheduler)
+	fmt.Fprintf(b, "\n%s  %s  added by hand", w.Name, w.Scheduler)
+	if w.Away {
+		b.WriteString(away)
+	}
+	b.WriteString("\n")
 	servers(b, w.Servers)
 }
 
