@@ -14,7 +14,7 @@ import (
 )
 
 // endWithin is how long killed processes may take to vanish.
-const endWithin = 10 * time.Second
+const endWithin = 30 * time.Second
 
 // Down ends this cluster.
 func (c *Cluster) Down() error {

@@ -21,9 +21,12 @@ import (
 
 // Times of a drill.
 const (
-	restWithin = 60 * time.Second        // for a cluster to come to rest
-	holdExtra  = 3500 * time.Millisecond // a failure lasts at most four intervals and this: longer than any lease
-	before     = 500 * time.Millisecond  // of records looked at before a failure
+	restWithin  = 60 * time.Second        // for a cluster to come to rest
+	holdExtra   = 3500 * time.Millisecond // a failure lasts at most four intervals and this: longer than any lease
+	before      = 500 * time.Millisecond  // shown before a failure
+	lookback    = 5 * time.Second         // of records looked at before a failure: how things were
+	freshWithin = 5 * time.Second         // for the prober to look without a break once a failure has lasted
+	fresh       = 4 * probe.Period        // without a break
 )
 
 // Audience is told how drills go, from the goroutine that runs them.
@@ -272,16 +275,19 @@ func (r *run) settle() error {
 	wanted := r.c.wanted()
 	err := r.w.Until(r.ctx, restWithin, func(l *measure.Live) bool {
 		r.interval = l.Interval()
-		return r.rests(l, wanted, 4*r.interval+200*time.Millisecond)
+		return r.rests(l, wanted, r.rest())
 	})
 	if errors.Is(err, errLate) {
-		return fmt.Errorf("after %s the cluster is not at rest: %s", restWithin, r.disorder(wanted))
+		return fmt.Errorf("after %s the cluster is not at rest: %s", restWithin, r.disorder(wanted, r.rest()))
 	}
 	return err
 }
 
-// disorder says in words why a cluster is not at rest.
-func (r *run) disorder(wanted [][]record.MAC) string {
+// rest is how long nothing must happen for a cluster to be at rest.
+func (r *run) rest() time.Duration { return 4*r.interval + 200*time.Millisecond }
+
+// disorder says in words why a cluster has not been at rest for that long.
+func (r *run) disorder(wanted [][]record.MAC, long time.Duration) string {
 	var words []string
 	r.w.Now(func(l *measure.Live) {
 		for i, v := range r.c.Topology.VIPs {
@@ -299,10 +305,12 @@ func (r *run) disorder(wanted [][]record.MAC) string {
 				words = append(words, fmt.Sprintf("%s has %s, not %s", names[0], v.Address, v.Master))
 			case !l.Reachable(i):
 				words = append(words, fmt.Sprintf("%s does not answer", v.Address))
+			case l.Unchanged(i) < long:
+				words = append(words, fmt.Sprintf("%s has %s for only %s", names[0], v.Address, l.Unchanged(i).Round(time.Millisecond)))
 			}
 		}
 		if len(words) == 0 {
-			words = append(words, "requests are not answered")
+			words = append(words, l.Asking())
 		}
 	})
 	for i, d := range r.c.Topology.Directors {
@@ -426,7 +434,8 @@ func (r *run) hold(f fault, start time.Duration) error {
 	short := min(end, start+4*r.interval+500*time.Millisecond)
 	over := func(l *measure.Live) bool {
 		if l.Now() >= end {
-			return true
+			// How it ended must have been seen.
+			return l.Awake() >= fresh || l.Now() >= end+freshWithin
 		}
 		moved := false
 		for i := range r.c.Topology.VIPs {
@@ -456,7 +465,7 @@ func (r *run) judge(result *Run, start, healed time.Duration) {
 	// The newest records come in packets: the last windows may not be whole.
 	var end time.Duration
 	r.w.Now(func(l *measure.Live) { end = l.Now() - 2*probe.Period })
-	records := r.w.Since(start - before)
+	records := r.w.Since(start - lookback)
 	every := intervals(records)
 	o := measure.Options{Period: probe.Period, VIPs: len(r.c.Topology.VIPs)}
 	first := measure.Span{From: start, To: end}
@@ -488,6 +497,10 @@ func (r *run) judge(result *Run, start, healed time.Duration) {
 		result.Events = append(result.Events, Event{e.At - start, e.Text})
 	}
 	result.Length = end - start
+	result.Blind = blindOf(whole)
+	for _, s := range whole.Blind {
+		result.Unseen = append(result.Unseen, Stretch{s.From - start, s.To - start})
+	}
 }
 
 // restore makes all directors anew, with new cables and the unchanged

@@ -16,6 +16,9 @@ import (
 	"evenkeel/internal/lab/space"
 )
 
+// stopWithin is how long a service that is told to stop is waited for.
+const stopWithin = 10 * time.Second
+
 // A fault is one kind of failure, and how it is put right.
 type fault struct {
 	name string
@@ -185,7 +188,7 @@ func (r *run) again() error {
 	for _, p := range r.leaving {
 		// What was told to stop and does not is killed, as by a service manager.
 		if h, err := process.Open(p.PID, p.Start); err == nil {
-			if !h.Ended(endWithin) {
+			if !h.Ended(stopWithin) {
 				h.Signal(unix.SIGKILL)
 				h.Ended(endWithin)
 			}

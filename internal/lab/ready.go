@@ -21,9 +21,12 @@ func (c *Cluster) Ready(ctx context.Context, say func(string)) error {
 	start := probe.Now()
 	r := &run{c: c, w: w, ctx: ctx, touched: start, audience: silent{}, chosen: -1}
 	wanted := c.wanted()
-	err = w.Until(ctx, restWithin, func(l *measure.Live) bool { return r.rests(l, wanted, l.Interval()) })
+	err = w.Until(ctx, restWithin, func(l *measure.Live) bool {
+		r.interval = l.Interval()
+		return r.rests(l, wanted, r.interval)
+	})
 	if errors.Is(err, errLate) {
-		return fmt.Errorf("after %s the cluster is not at rest: %s", restWithin, r.disorder(wanted))
+		return fmt.Errorf("after %s the cluster is not at rest: %s", restWithin, r.disorder(wanted, r.interval))
 	}
 	if err != nil {
 		return err

@@ -62,8 +62,46 @@ type Run struct {
 	Healed   time.Duration
 	Length   time.Duration
 	Timeline []Track
+	Blind    Blind     // of the whole run: how far the figures are to be trusted
+	Unseen   []Stretch `json:",omitempty"` // when the prober did not look
 	LostAt   []time.Duration
 	Events   []Event
+}
+
+// Blind is how long observers did not run. Nothing is claimed of that time: an
+// outage and two owners lasted at least as long as the figures say, a takeover
+// at most.
+type Blind struct {
+	Longest time.Duration // of the prober
+	Total   time.Duration
+	Share   float64       // Total of the run, from 0 to 1
+	Load    time.Duration // the longest of the load
+}
+
+// How long an observer may be away for figures to be what they seem: those of
+// the prober are of milliseconds, and a client that waits a quarter of its
+// patience longer loses nothing that it would not have lost.
+const (
+	finestProbe = 20 * time.Millisecond
+	finestLoad  = 250 * time.Millisecond
+)
+
+// Probe says whether the prober was away for too long for its figures to be
+// exact, and Requests the same of the load.
+func (b Blind) Probe() bool    { return b.Longest > finestProbe }
+func (b Blind) Requests() bool { return b.Load > finestLoad }
+
+// blindOf sums a phase up.
+func blindOf(p measure.Phase) (b Blind) {
+	for _, s := range p.Blind {
+		b.Longest = max(b.Longest, s.Length())
+		b.Total += s.Length()
+	}
+	b.Load = p.Asleep
+	if p.Length() > 0 {
+		b.Share = float64(b.Total) / float64(p.Length())
+	}
+	return b
 }
 
 // Figures is what one phase of a run cost.
@@ -169,6 +207,7 @@ type Summary struct {
 	Lost, Answered    int
 	TakeoverMedian    time.Duration // -1: no address moved
 	Failed, Performed int
+	Blind             Blind // the worst of each
 }
 
 // Summary condenses the runs of a drill.
@@ -186,6 +225,7 @@ func (d Drill) Summary() (s Summary) {
 		}
 		s.Open = s.Open || r.Failure.Open
 		s.Still = s.Still || r.Failure.Still
+		s.Blind = Blind{max(s.Blind.Longest, r.Blind.Longest), max(s.Blind.Total, r.Blind.Total), max(s.Blind.Share, r.Blind.Share), max(s.Blind.Load, r.Blind.Load)}
 		s.Lost += r.Failure.Lost
 		s.Answered += r.Failure.Answered
 		duplicate := r.Failure.Duplicate

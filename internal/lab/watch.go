@@ -118,7 +118,7 @@ func (w *Watch) add(r record.Record) {
 		w.copy.Write(record.Append(nil, r))
 	}
 	w.records = append(w.records, r)
-	if r.Kind == record.Window {
+	if r.Kind == record.Window || r.Kind == record.Held {
 		close(w.changed)
 		w.changed = make(chan struct{})
 	}

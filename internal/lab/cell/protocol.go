@@ -46,7 +46,7 @@ const SocketName = "init.sock"
 const Dir = "/run/lab"
 
 // patience is how long an init may take to answer.
-const patience = 10 * time.Second
+const patience = 60 * time.Second
 
 // Node speaks to the init of a node.
 type Node struct {

@@ -1,6 +1,7 @@
 package measure
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -17,6 +18,8 @@ type Live struct {
 	lost     int
 	lastLost time.Duration
 	lastGood time.Duration
+	why      string        // of the last request lost
+	woke     time.Duration // the first window after the prober was blind
 }
 
 type liveVIP struct {
@@ -25,6 +28,7 @@ type liveVIP struct {
 	since   time.Duration
 	missed  int
 	echo    time.Duration
+	silent  int // whole windows since the last echo answer
 }
 
 // NewLive follows that many addresses.
@@ -35,11 +39,14 @@ func NewLive(vips int, period time.Duration) *Live {
 // Add takes the next record. Records of two observers may come in turns.
 func (l *Live) Add(r record.Record) {
 	switch r.Kind {
-	case record.Window:
-		l.now = r.At
+	case record.Window, record.Held:
 		for i := range l.vips {
-			l.vips[i].turn(r.At)
+			l.vips[i].turn(l.now, r.At)
 		}
+		if blind(r.At-l.now, l.period) {
+			l.woke = r.At
+		}
+		l.now = r.At
 	case record.Owner:
 		if r.VIP < len(l.vips) {
 			l.vips[r.VIP].answers = append(l.vips[r.VIP].answers, r.MAC)
@@ -55,12 +62,15 @@ func (l *Live) Add(r record.Record) {
 		l.lastGood = r.At
 	case record.Lost:
 		l.lost++
-		l.lastLost = r.At
+		l.lastLost, l.why = r.At, r.Text
 	}
 }
 
-// turn ends a window.
-func (v *liveVIP) turn(at time.Duration) {
+// turn ends a window that began then.
+func (v *liveVIP) turn(began, at time.Duration) {
+	if v.silent++; v.echo >= began {
+		v.silent = 0
+	}
 	slices.SortFunc(v.answers, func(a, b record.MAC) int { return slices.Compare(a[:], b[:]) })
 	switch {
 	case slices.Equal(v.answers, v.owners):
@@ -71,6 +81,9 @@ func (v *liveVIP) turn(at time.Duration) {
 		v.owners = append(v.owners[:0], v.answers...)
 		v.since, v.missed = at, 0
 	}
+	if at-began > lapse {
+		v.since = at // whatever was in between, nobody saw it
+	}
 	v.answers = v.answers[:0]
 }
 
@@ -80,8 +93,14 @@ func (l *Live) Now() time.Duration { return l.now }
 // Owners tells who answers for an address; none, one or several.
 func (l *Live) Owners(vip int) []record.MAC { return slices.Clone(l.vips[vip].owners) }
 
-// Reachable says whether an address answered an echo request just now.
-func (l *Live) Reachable(vip int) bool { return l.now-l.vips[vip].echo <= 4*l.period }
+// Reachable says whether an address answered one of the last echo requests.
+func (l *Live) Reachable(vip int) bool { return l.vips[vip].echo > 0 && l.vips[vip].silent < 4 }
+
+// Awake says for how long the prober has looked without a break.
+func (l *Live) Awake() time.Duration { return l.now - l.woke }
+
+// Unchanged says for how long an address is known to have its owners.
+func (l *Live) Unchanged(vip int) time.Duration { return l.now - l.vips[vip].since }
 
 // Counts gives requests answered and lost so far.
 func (l *Live) Counts() (answered, lost int) { return l.answered, l.lost }
@@ -116,4 +135,19 @@ func (l *Live) AtRest(vip int, wanted []record.MAC, long time.Duration) bool {
 // Serving says whether requests were answered for that long and none lost.
 func (l *Live) Serving(long time.Duration) bool {
 	return l.lastGood > 0 && l.now-l.lastGood < time.Second && l.now-l.lastLost >= long
+}
+
+// Asking says in words what became of the last requests.
+func (l *Live) Asking() string {
+	text := "requests are answered"
+	switch {
+	case l.answered == 0:
+		text = "no request has been answered yet"
+	case l.now-l.lastGood >= time.Second:
+		text = fmt.Sprintf("no request was answered for %s", (l.now - l.lastGood).Round(time.Millisecond))
+	}
+	if l.lastLost > 0 {
+		text += fmt.Sprintf("; the last one lost %s ago: %s", max(l.now-l.lastLost, 0).Round(time.Millisecond), l.why)
+	}
+	return text
 }

@@ -42,6 +42,7 @@ func (l Load) Ask(targets []netip.AddrPort, stop io.Reader, out io.Writer) error
 		cancel()
 	}()
 	w := &writer{out: out}
+	w.looked(Now())
 	var done sync.WaitGroup
 	for vip, target := range targets {
 		for i := range l.Kept + l.Fresh {
@@ -49,12 +50,13 @@ func (l Load) Ask(targets []netip.AddrPort, stop io.Reader, out io.Writer) error
 			done.Go(func() { c.live(ctx) })
 		}
 	}
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick := time.NewTicker(flushLoad)
 	defer tick.Stop()
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
 		case <-tick.C:
+			w.looked(Now())
 			if err := w.flush(); err != nil {
 				return err
 			}
@@ -75,11 +77,31 @@ func Burn(stop io.Reader) {
 	}
 }
 
-// writer gathers records of many clients.
+// Times of the load's own clockwork.
+const (
+	flushLoad = 20 * time.Millisecond // how often it looks at the clock and writes
+	dozed     = 20 * time.Millisecond // later than that, it did not run
+)
+
+// writer gathers records of many clients, and notes when this process did not
+// run.
 type writer struct {
 	mu     sync.Mutex
 	buffer []byte
 	out    io.Writer
+	last   time.Duration // when it looked at the clock
+}
+
+// looked notes that the process runs.
+func (w *writer) looked(now time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.last > 0 {
+		if late := now - w.last - flushLoad; late > dozed {
+			w.buffer = record.Append(w.buffer, record.Record{At: now, Kind: record.Slept, Took: late})
+		}
+	}
+	w.last = now
 }
 
 func (w *writer) add(r record.Record) {
@@ -119,9 +141,10 @@ func (c *client) live(ctx context.Context) {
 			return
 		case <-timer.C:
 		}
-		start := time.Now()
+		start := Now()
 		used, err := c.request(ctx)
-		r := record.Record{At: Now(), Kind: record.Answer, VIP: c.vip, Kept: used, Took: time.Since(start)}
+		end := Now()
+		r := record.Record{At: end, Kind: record.Answer, VIP: c.vip, Kept: used, Took: end - start}
 		if err != nil {
 			if ctx.Err() != nil {
 				return
@@ -129,10 +152,19 @@ func (c *client) live(ctx context.Context) {
 			r.Kind, r.Took, r.Text = record.Lost, 0, reason(err)
 			c.hangUp()
 		}
-		c.w.add(r)
+		if c.load.known(end-start, err) {
+			c.w.add(r)
+		}
 		// Uneven, so that clients that were held up together part again.
 		timer.Reset(c.load.Pause/2 + rand.N(c.load.Pause+1))
 	}
+}
+
+// known says whether a request that took so long was answered or lost. Where
+// this process did not run when its patience ended, an answer may have come
+// before.
+func (l Load) known(took time.Duration, err error) bool {
+	return err == nil || !late(err) || took <= l.Timeout*5/4
 }
 
 // request asks once. used says whether it went over a connection that had an
@@ -217,9 +249,14 @@ func reason(err error) string {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "connection closed without an answer"
 	}
-	var timeout net.Error
-	if errors.As(err, &timeout) && timeout.Timeout() {
+	if late(err) {
 		return "no connection in time"
 	}
 	return err.Error()
+}
+
+// late says whether an error is about time.
+func late(err error) bool {
+	var timeout net.Error
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
 }

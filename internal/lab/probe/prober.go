@@ -189,7 +189,8 @@ func (p *prober) ask() error {
 		p.buffer = p.buffer[:0]
 	}
 	p.window++
-	p.buffer = record.Append(p.buffer, record.Record{At: Now(), Kind: record.Window, Number: p.window})
+	at := Now()
+	held, last := false, at
 	for i := range p.vips {
 		// What cannot be sent (no route, an entry that failed) stays without an answer.
 		_ = unix.Sendto(p.packet, p.questions[i], unix.MSG_DONTWAIT, &p.link)
@@ -199,14 +200,23 @@ func (p *prober) ask() error {
 		}
 		echoQuestion(&p.request, p.id, i, six, p.window)
 		_ = unix.Sendto(socket, p.request[:], unix.MSG_DONTWAIT, p.targets[i])
+		now := Now()
+		held, last = held || now-last > Period, now
 	}
+	// Held up between two of these calls, the prober does not know when it
+	// asked: that nobody answered says nothing then.
+	r := record.Record{At: at, Kind: record.Window, Number: p.window}
+	if held {
+		r.Kind = record.Held
+	}
+	p.buffer = record.Append(p.buffer, r)
 	return nil
 }
 
 // drain reads packets until there are none.
 func (p *prober) drain(fd int, f func(packet []byte, at time.Duration)) {
 	// Packets carry the time of day; the difference is of this moment.
-	offset := clock(unix.CLOCK_REALTIME) - Now()
+	offset := difference(clock)
 	for range 256 {
 		n, oob, _, _, err := unix.Recvmsg(fd, p.input[:], p.control[:], unix.MSG_DONTWAIT)
 		if err != nil {
@@ -214,6 +224,25 @@ func (p *prober) drain(fd int, f func(packet []byte, at time.Duration)) {
 		}
 		f(p.input[:n], arrival(p.control[:oob], offset))
 	}
+}
+
+// difference is how far the time of day is ahead of CLOCK_MONOTONIC. Both
+// are read one after the other: where this process was held up in between,
+// they are read again, since packets would seem to come that much later.
+func difference(clock func(id int32) time.Duration) (best time.Duration) {
+	const near, tries = 50 * time.Microsecond, 8
+	shortest := time.Duration(-1)
+	for range tries {
+		before := clock(unix.CLOCK_MONOTONIC)
+		day := clock(unix.CLOCK_REALTIME)
+		if took := clock(unix.CLOCK_MONOTONIC) - before; shortest < 0 || took < shortest {
+			shortest, best = took, day-before-took/2
+		}
+		if shortest <= near {
+			break
+		}
+	}
+	return best
 }
 
 // arrival reads SCM_TIMESTAMPNS, the only control message asked for.

@@ -14,12 +14,14 @@ type Kind byte
 // Kinds, with the fields that they use beside At.
 const (
 	Window   Kind = 'w' // probes to all addresses went out: Number
+	Held     Kind = 'h' // the same, but some went out much later than At: Number
 	Owner    Kind = 'o' // an answer to an ARP request or a neighbour solicitation: VIP, MAC
 	Echo     Kind = 'e' // an answer to an echo request: VIP, Number (its window)
 	Announce Kind = 'g' // a gratuitous ARP or an unsolicited neighbour advertisement: VIP, MAC
 	Advert   Kind = 'v' // a VRRP advertisement: Number (VRID, and IPv6), Priority, Interval, MAC
 	Answer   Kind = 'a' // an HTTP request was answered: VIP, Kept, Took
 	Lost     Kind = 'x' // an HTTP request was not: VIP, Kept, Text
+	Slept    Kind = 's' // the load did not run for a while: Took, until At
 	Mark     Kind = 'm' // something that the lab did: Text
 )
 
@@ -68,7 +70,7 @@ func Append(b []byte, r Record) []byte {
 	b = append(b, byte(r.Kind))
 	number(int64(r.At))
 	switch r.Kind {
-	case Window:
+	case Window, Held:
 		number(int64(r.Number))
 	case Owner, Announce:
 		number(int64(r.VIP))
@@ -84,6 +86,8 @@ func Append(b []byte, r Record) []byte {
 	case Answer:
 		number(int64(r.VIP))
 		flag()
+		number(int64(r.Took))
+	case Slept:
 		number(int64(r.Took))
 	case Lost:
 		number(int64(r.VIP))
@@ -116,7 +120,7 @@ func Parse(line []byte) (r Record, err error) {
 	f := fields{rest: line[2:]}
 	r.At = time.Duration(f.number(1 << 62))
 	switch r.Kind {
-	case Window:
+	case Window, Held:
 		r.Number = uint32(f.number(1<<32 - 1))
 	case Owner, Announce:
 		r.VIP = int(f.number(maxVIP))
@@ -132,6 +136,8 @@ func Parse(line []byte) (r Record, err error) {
 	case Answer:
 		r.VIP = int(f.number(maxVIP))
 		r.Kept = f.number(1) == 1
+		r.Took = time.Duration(f.number(1 << 62))
+	case Slept:
 		r.Took = time.Duration(f.number(1 << 62))
 	case Lost:
 		r.VIP = int(f.number(maxVIP))

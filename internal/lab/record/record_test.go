@@ -7,12 +7,14 @@ import (
 
 var examples = []Record{
 	{At: 5 * time.Millisecond, Kind: Window, Number: 7},
+	{At: 5 * time.Millisecond, Kind: Held, Number: 8},
 	{At: 1, Kind: Owner, VIP: 1, MAC: MAC{2, 0, 0xfe, 0, 0, 1}},
 	{At: 2, Kind: Echo, VIP: 0, Number: 7},
 	{At: 3, Kind: Announce, VIP: 2, MAC: MAC{2, 0, 0, 0, 0, 2}},
 	{At: 4, Kind: Advert, Number: 51, Priority: 150, Interval: time.Second, MAC: MAC{0, 0, 0x5e, 0, 1, 51}},
 	{At: 5, Kind: Answer, VIP: 0, Kept: true, Took: 1200 * time.Microsecond},
 	{At: 6, Kind: Lost, VIP: 0, Text: "connection refused"},
+	{At: 6, Kind: Slept, Took: 61 * time.Millisecond},
 	{At: 7, Kind: Mark, Text: "kill -9 of the worker"},
 }
 

@@ -32,6 +32,7 @@ type row struct {
 	Bar                   template.HTML
 	Away, Still, Better   bool
 	Why                   string
+	Doubts                []string
 }
 
 // drawing is one drill with a timeline for each kind of software.
@@ -103,6 +104,7 @@ func overview(d lab.Drill, first bool, lines int, better bool, why string, longe
 	out.Outage, out.Most, out.Back = Short(s.Median), outage(s.Max, s.Open), Short(s.Back)
 	out.Duplicate, out.Takeover = duplicate(s), takeover(s)
 	out.Lost = fmt.Sprintf("%d of %d", s.Lost, s.Lost+s.Answered)
+	out.Doubts = doubts(s.Blind)
 	out.Away, out.Still, out.Better = s.Open, s.Still, better
 	if better {
 		out.Why = why
@@ -154,7 +156,7 @@ tr.first td { border-top: 1px solid var(--line); }
 td.drill { font-weight: 600; vertical-align: top; padding-top: 6px; } td.bad { color: var(--bad); font-weight: 600; } tr.better td.who { color: var(--good); font-weight: 600; }
 .why { color: var(--good); font-size: 12.5px; }
 svg { display: block; } svg text { font: 12px system-ui, sans-serif; fill: var(--ink); } svg .small { font-size: 11px; fill: var(--soft); } svg .name { font-weight: 600; font-size: 13px; }
-.track { fill: var(--ground); } .gap { fill: var(--bad); } .most { fill: var(--bad); opacity: .35; } .two { fill: var(--two); }
+.unseen { fill: var(--soft); opacity: .18; } .track { fill: var(--ground); } .gap { fill: var(--bad); } .most { fill: var(--bad); opacity: .35; } .two { fill: var(--two); }
 .box { fill: var(--paper); stroke: var(--line); stroke-width: 1.5; } .wire { stroke: var(--soft); stroke-width: 1.5; fill: none; } .switch { fill: var(--soft); } .pill { fill: var(--a); } .onpill { fill: #fff !important; font-weight: 600; }
 .lane { fill: var(--ground); } .outage { fill: var(--badsoft); } .outageline { stroke: var(--bad); stroke-width: 3; } .lost { stroke: var(--bad); stroke-width: 1; opacity: .7; } .double { fill: var(--two); opacity: .16; } .doubleline { stroke: var(--two); stroke-width: 3; }
 .event { stroke: var(--ink); stroke-width: 1; stroke-dasharray: 3 3; } .axis { stroke: var(--line); } .n0 { fill: var(--a); } .n1 { fill: var(--b); } .n2 { fill: var(--c); } .n3 { fill: var(--d); }
@@ -172,12 +174,12 @@ svg { display: block; } svg text { font: 12px system-ui, sans-serif; fill: var(-
 {{with .Verdict}}<p>{{.}}</p>{{end}}
 <div class="card"><table>
 <tr><th>failure</th><th class="left">software</th><th>outage</th><th>at most</th><th>back</th><th>two owners</th><th>takeover</th><th>requests lost</th><th class="left">outage, two owners</th><th></th></tr>
-{{range .Rows}}<tr class="{{if .First}}first{{end}}{{if .Better}} better{{end}}">{{if .First}}<td class="drill" rowspan="{{.Lines}}" title="{{.Help}}">{{.Drill}}</td>{{end}}<td class="left who">{{.Software}}</td>{{if .Skipped}}<td class="left soft" colspan="8">{{.Skipped}}</td>{{else}}<td>{{.Outage}}</td><td{{if .Away}} class="bad"{{end}}>{{.Most}}</td><td>{{.Back}}</td><td{{if .Still}} class="bad"{{end}}>{{.Duplicate}}</td><td>{{.Takeover}}</td><td>{{.Lost}}</td><td class="left">{{.Bar}}</td><td class="left why">{{.Why}}</td>{{end}}</tr>
+{{range .Rows}}<tr class="{{if .First}}first{{end}}{{if .Better}} better{{end}}">{{if .First}}<td class="drill" rowspan="{{.Lines}}" title="{{.Help}}">{{.Drill}}</td>{{end}}<td class="left who">{{.Software}}</td>{{if .Skipped}}<td class="left soft" colspan="8">{{.Skipped}}</td>{{else}}<td>{{.Outage}}</td><td{{if .Away}} class="bad"{{end}}>{{.Most}}</td><td>{{.Back}}</td><td{{if .Still}} class="bad"{{end}}>{{.Duplicate}}</td><td>{{.Takeover}}</td><td>{{.Lost}}</td><td class="left">{{.Bar}}</td><td class="left why">{{.Why}}{{range .Doubts}} <span class="note" title="{{.}}">~ not exact</span>{{end}}</td>{{end}}</tr>
 {{end}}</table>
 <p class="soft">outage: the longest time without an echo answer (median; at most: the longest of all runs) · back: the same when things were put right · two owners: how long two nodes answered for one address · takeover: until another node answered</p></div>
 
 <h2>How they went</h2>
-<p class="soft legend">The run with the longest outage of each. <span class="n0" style="background:var(--a)"></span>a node has the address<span style="background:var(--bad)"></span>nobody answers<span style="background:var(--two)"></span>two owners<span style="background:var(--bad);width:2px"></span>a request lost</p>
+<p class="soft legend">The run with the longest outage of each. <span class="n0" style="background:var(--a)"></span>a node has the address<span style="background:var(--bad)"></span>nobody answers<span style="background:var(--two)"></span>two owners<span style="background:var(--bad);width:2px"></span>a request lost<span style="background:var(--soft);opacity:.3"></span>the prober did not run</p>
 {{range .Drills}}<div class="card"><div class="title"><span class="name"><b>{{.Name}}</b></span><span class="soft">{{.Help}}</span></div>
 {{range .Timelines}}<p style="margin-top:12px"><b>{{.Software}}</b> <span class="soft">{{.Caption}}</span></p>{{range .Notes}}<p class="note">{{.}}</p>{{end}}{{.SVG}}{{end}}</div>
 {{end}}</main></body></html>

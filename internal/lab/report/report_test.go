@@ -31,7 +31,9 @@ func example() *lab.Results {
 	fast.Failure = lab.Figures{Takeover: 30 * ms, Answered: 600, Duplicate: 10 * ms}
 	fast.Timeline = []lab.Track{{Address: "10.77.0.10", Owners: []lab.Owner{{Node: "amber", Stretch: lab.Stretch{From: -500 * ms, To: 40 * ms}},
 		{Node: "birch", Stretch: lab.Stretch{From: 30 * ms, To: 5 * time.Second}}}}}
-	two := lab.Run{Victim: "amber", Failure: lab.Figures{Takeover: 3400 * ms, Duplicate: 4 * time.Second, Still: true, Answered: 900}, Length: 8 * time.Second}
+	two := lab.Run{Victim: "amber", Failure: lab.Figures{Takeover: 3400 * ms, Duplicate: 4 * time.Second, Still: true, Answered: 900}, Length: 8 * time.Second,
+		Blind: lab.Blind{Longest: 61 * ms, Total: 900 * ms, Share: 0.1125, Load: 300 * ms}, Unseen: []lab.Stretch{{From: -20 * ms, To: 41 * ms}, {From: 42 * ms, To: 60 * ms}, {From: time.Second, To: 1061 * ms}},
+		Timeline: []lab.Track{{Address: "10.77.0.10", Owners: []lab.Owner{{Node: "amber", Stretch: lab.Stretch{From: -500 * ms, To: 8 * time.Second}}}}}}
 	return &lab.Results{Lab: "pair", Description: "Two directors & one address.", At: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC), Kernel: "6.1", Repeat: 2, Period: 5 * ms,
 		Layout: lab.Layout{Networks: []string{"front 10.77.0.0/24", "back 10.78.0.0/24"}, Client: "10.77.0.100", VIPs: []string{"10.77.0.10"},
 			Directors: []lab.Spot{{Name: "amber", Addresses: []string{"10.77.0.11", "10.78.0.11"}}, {Name: "birch", Addresses: []string{"10.77.0.12", "10.78.0.12"}}},
@@ -152,6 +154,35 @@ func TestBetter(t *testing.T) {
 	}
 	if who, _ := Better(example(), []lab.Drill{drill(lab.Evenkeel, lab.Figures{})}); who != "" {
 		t.Error("one alone is better than nobody")
+	}
+}
+
+// What an observer may have missed decides nothing, and a reader is told.
+func TestBlind(t *testing.T) {
+	drill := func(s lab.Software, outage time.Duration, lost int, b lab.Blind) lab.Drill {
+		return lab.Drill{Software: s, Runs: []lab.Run{{Failure: lab.Figures{Outage: outage, Lost: lost, Answered: 100}, Blind: b}}}
+	}
+	for _, c := range []struct {
+		b    lab.Blind
+		lost int
+		a    time.Duration // outage of the other
+		want lab.Software
+	}{
+		{lab.Blind{}, 0, 100 * ms, lab.Keepalived},
+		{lab.Blind{Longest: 61 * ms}, 0, 100 * ms, ""},
+		{lab.Blind{Longest: 61 * ms}, 0, 200 * ms, lab.Keepalived},
+		{lab.Blind{}, 9, 40 * ms, lab.Evenkeel},
+		{lab.Blind{Load: time.Second}, 9, 40 * ms, ""},
+	} {
+		if got, _ := Better(example(), []lab.Drill{drill(lab.Evenkeel, c.a, 0, lab.Blind{}), drill(lab.Keepalived, 40*ms, c.lost, c.b)}); got != c.want {
+			t.Errorf("%+v: %q is better, want %q", c, got, c.want)
+		}
+	}
+	if list := doubts(lab.Blind{Longest: 20 * ms, Share: 0.5, Load: 250 * ms}); len(list) != 0 {
+		t.Errorf("doubts where there are none: %q", list)
+	}
+	if list := doubts(lab.Blind{Longest: 61 * ms, Share: 0.09}); len(list) != 1 || !strings.Contains(list[0], "61 ms (9% of the time)") {
+		t.Errorf("got %q", list)
 	}
 }
 

@@ -109,7 +109,9 @@ func Better(r *lab.Results, drills []lab.Drill) (who lab.Software, why string) {
 		return drills[1].Software
 	}
 	// Where in an interval a failure falls is chance: an eighth is no difference.
-	far := func(x, y time.Duration) bool { return max(x-y, y-x) > max(floor(r), max(x, y)/8) }
+	// What the prober may have missed is none, either.
+	exact := max(floor(r), a.Blind.Longest, b.Blind.Longest)
+	far := func(x, y time.Duration) bool { return max(x-y, y-x) > max(exact, max(x, y)/8) }
 	switch {
 	case a.Open != b.Open:
 		return first(b.Open), "it comes back"
@@ -121,6 +123,8 @@ func Better(r *lab.Results, drills []lab.Drill) (who lab.Software, why string) {
 		return first(a.Duplicate < b.Duplicate), "shorter time with two owners"
 	case far(a.Back, b.Back):
 		return first(a.Back < b.Back), "shorter outage on the way back"
+	case a.Blind.Requests() || b.Blind.Requests():
+		return "", ""
 	case a.Lost*100/max(a.Answered+a.Lost, 1) != b.Lost*100/max(b.Answered+b.Lost, 1) || (a.Lost == 0) != (b.Lost == 0):
 		return first(a.Lost < b.Lost), "fewer requests lost"
 	}
@@ -197,7 +201,7 @@ func Table(out io.Writer, r *lab.Results, c Palette) {
 			if who == d.Software {
 				fmt.Fprintf(out, "  %sbetter: %s%s", c.Green, why, c.Off)
 			}
-			for _, note := range notes(d) {
+			for _, note := range append(notes(d), doubts(s.Blind)...) {
 				fmt.Fprintf(out, "\n%-16s %s%s%s", "", c.Yellow, note, c.Off)
 			}
 			fmt.Fprintln(out)
@@ -246,6 +250,25 @@ func notes(d lab.Drill) (list []string) {
 	return list
 }
 
+// doubts says where figures are not to be trusted.
+func doubts(b lab.Blind) (list []string) {
+	if b.Probe() {
+		list = append(list, fmt.Sprintf("the prober itself did not run for %s (%s of the time): this machine is too busy for figures this fine", Short(b.Longest), share(b.Share)))
+	}
+	if b.Requests() {
+		list = append(list, fmt.Sprintf("the load itself did not run for %s: requests were not asked then", Short(b.Load)))
+	}
+	return list
+}
+
+// share is a part in per cent.
+func share(of float64) string {
+	if of > 0 && of < 0.01 {
+		return "under 1%"
+	}
+	return fmt.Sprintf("%.0f%%", 100*of)
+}
+
 func figures(r lab.Run) []lab.Figures {
 	if r.Back == nil {
 		return []lab.Figures{r.Failure}
@@ -280,6 +303,9 @@ func Line(r lab.Run, c Palette) string {
 		}
 	}
 	text += fmt.Sprintf("; %d requests lost", lost)
+	if r.Blind.Probe() {
+		text += fmt.Sprintf("; %sthe prober did not run for %s%s", c.Yellow, Short(r.Blind.Longest), c.Off)
+	}
 	if r.Note != "" {
 		text += "; " + c.Yellow + r.Note + c.Off
 	}

@@ -54,7 +54,7 @@ func drawTimeline(d lab.Drill, r *lab.Results, length time.Duration) (timeline, 
 	if len(d.Runs) > 1 {
 		caption = fmt.Sprintf("run %d: %s", number, caption)
 	}
-	return timeline{Software: label(d), Caption: caption, Notes: notes(d), SVG: template.HTML(draw(one, r.Layout.Directors, length))}, true
+	return timeline{Software: label(d), Caption: caption, Notes: append(notes(d), doubts(d.Summary().Blind)...), SVG: template.HTML(draw(one, r.Layout.Directors, length))}, true
 }
 
 // lane is one director's line for one address.
@@ -125,6 +125,7 @@ func draw(r lab.Run, directors []lab.Spot, length time.Duration) string {
 			fmt.Fprintf(c, `<path class="doubleline" d="M%.1f %gh%.1f"/>`, c.x(s.From), top+size, c.width(s))
 		}
 	}
+	c.unseen(r.Unseen, bottom)
 	fmt.Fprintf(c, `<text class="small" x="0" y="%g">requests lost</text>`, bottom+13)
 	c.ticks(r.LostAt, bottom+4)
 	for i, e := range r.Events {
@@ -150,6 +151,22 @@ func (c *canvas) ticks(at []time.Duration, y float64) {
 	}
 	if path.Len() > 0 {
 		fmt.Fprintf(c, `<path class="lost" d="%s"/>`, path.String())
+	}
+}
+
+// unseen draws when nobody looked; pieces too narrow to be told apart are one.
+func (c *canvas) unseen(list []lab.Stretch, bottom float64) {
+	var path strings.Builder
+	last := -1.0
+	for _, s := range list {
+		if s.To <= c.from || s.From >= c.to || c.x(s.To)-last < 1 {
+			continue
+		}
+		fmt.Fprintf(&path, "M%.1f %gh%.1fv%gh-%.1fz", c.x(s.From), timeTop-4, c.width(s), bottom-timeTop+4, c.width(s))
+		last = c.x(s.To)
+	}
+	if path.Len() > 0 {
+		fmt.Fprintf(c, `<path class="unseen" d="%s"><title>the prober did not run</title></path>`, path.String())
 	}
 }
 
