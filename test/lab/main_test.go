@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -39,6 +40,7 @@ type place struct {
 	t      *testing.T
 	dir    string
 	prefix string
+	table  string // what the first drills printed
 }
 
 func newPlace(t *testing.T) *place {
@@ -51,7 +53,7 @@ func newPlace(t *testing.T) *place {
 			t.Skipf("%s is not installed", need)
 		}
 	}
-	p := &place{t, filepath.Join("/run", fmt.Sprintf("ekG%d", os.Getpid())), "ekG" + fmt.Sprint(os.Getpid()) + "-"}
+	p := &place{t: t, dir: filepath.Join("/run", fmt.Sprintf("ekG%d", os.Getpid())), prefix: "ekG" + fmt.Sprint(os.Getpid()) + "-"}
 	t.Cleanup(func() {
 		exec.Command(program, "lab", "down", "-dir", p.dir, "-prefix", p.prefix).Run()
 	})
@@ -126,7 +128,7 @@ func (p *place) clean() {
 // until waits for a condition.
 func (p *place) until(what string, is func() bool) {
 	p.t.Helper()
-	for end := time.Now().Add(30 * time.Second); !is(); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(90 * time.Second); !is(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			p.t.Fatalf("waited in vain for %s", what)
 		}
@@ -135,4 +137,37 @@ func (p *place) until(what string, is func() bool) {
 
 func example(name string) string {
 	return filepath.Join("..", "..", "examples", "lab", name, "lab.conf")
+}
+
+// interval is the time between advertisements in these tests: a machine that
+// has no time for a tenth of a second may let a backup wait in vain for three
+// advertisements that are 50 ms apart, and then it is right to take over.
+const interval = 300 * time.Millisecond
+
+var advertInterval = regexp.MustCompile(`advert_int \S+`)
+
+// slower is an example with that interval, in a directory of the test's.
+func slower(t *testing.T, name string) string {
+	t.Helper()
+	dir := t.TempDir()
+	files, err := filepath.Glob(filepath.Join(filepath.Dir(example(name)), "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := 0
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		changed += len(advertInterval.FindAll(text, -1))
+		text = advertInterval.ReplaceAll(text, fmt.Appendf(nil, "advert_int %g", interval.Seconds()))
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(f)), text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if changed == 0 {
+		t.Fatalf("there is no advert_int in %s", name)
+	}
+	return filepath.Join(dir, "lab.conf")
 }
