@@ -77,6 +77,7 @@ type Forwarding struct {
 	Backend string    `json:"backend"`
 	Note    string    `json:"note"`
 	Trouble string    `json:"trouble"`
+	Advice  []string  `json:"advice"`
 	Virtual []Virtual `json:"virtual_servers"`
 	ByHand  []Virtual `json:"by_hand"`
 	Rate    Traffic   `json:"rate"`
@@ -115,6 +116,7 @@ type Virtual struct {
 	Needed    int    `json:"needed"`
 	Weight    int    `json:"weight"`
 	Suspended bool   `json:"suspended"`
+	Away      bool   `json:"away"`
 	Sorry     bool   `json:"sorry"`
 	Changed   string `json:"changed"`
 	Rate      Traffic
@@ -130,6 +132,7 @@ type Server struct {
 	Method   string  `json:"method"`
 	Up       bool    `json:"up"`
 	Sorry    bool    `json:"sorry"`
+	Leaving  bool    `json:"leaving"`
 	Weight   int     `json:"weight"`
 	In       bool    `json:"in"`
 	Rate     Traffic `json:"rate"`
@@ -245,6 +248,9 @@ func (a *Addresses) clean() {
 	}
 	if f := a.Forwarding; f != nil {
 		cleanAll(&f.Backend, &f.Note, &f.Trouble)
+		for i := range f.Advice {
+			cleanAll(&f.Advice[i])
+		}
 		if p := f.Pair; p != nil {
 			cleanAll(&p.By, &p.Interface, &p.Trouble)
 			for i := range p.Peers {

@@ -120,6 +120,29 @@ func TestParts(t *testing.T) {
 	}
 }
 
+// What a newcomer has forgotten stands where he looks; a server that leaves is
+// not one that somebody drains.
+func TestForgotten(t *testing.T) {
+	view := director.View{Backend: "ebpf", Advice: []string{"net.ipv4.ip_forward is 0"},
+		Virtual: []director.VirtualView{{Name: "v", Scheduler: "rr", Quorum: true, Away: true, Servers: []director.ServerView{{Name: "s", Up: true, In: true, Leaving: true}}}},
+		ByHand:  []director.ServiceView{{Name: "h", Scheduler: "rr", Away: true}}}
+	b, err := json.Marshal(map[string]any{"forwarding": view})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m Model
+	m.Observe(Decode(&Raw{Status: b}))
+	text := m.Text(&UI{}, 0)
+	for _, want := range []string{"ip_forward is 0", "leaving"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+	if n := strings.Count(text, away); n != 2 {
+		t.Errorf("%d times: %s\n%s", n, away, text)
+	}
+}
+
 // The fields that are read are those that the processes write.
 func TestReadsWhatIsWritten(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -128,11 +151,11 @@ func TestReadsWhatIsWritten(t *testing.T) {
 		PriorityWhy: "pw", Master: "m", MasterHere: true, Holds: true, Addresses: []report.Address{{Prefix: "p", Set: true}}, Faults: []string{"f"},
 		History: []report.Transition{{At: now, From: "A", To: "B", Why: "h"}}, LastError: "e"}}}
 	traffic := director.Traffic{Connections: 1, PacketsIn: 2, PacketsOut: 3, BytesIn: 4, BytesOut: 5}
-	server := director.ServerView{Name: "s", Method: "NAT", Up: true, Sorry: true, Weight: 3, In: true, Rate: traffic, Active: 1, Inactive: 2, Full: true,
+	server := director.ServerView{Name: "s", Method: "NAT", Up: true, Sorry: true, Leaving: true, Weight: 3, In: true, Rate: traffic, Active: 1, Inactive: 2, Full: true,
 		Checks: []director.CheckView{{Kind: "TCP_CHECK", Up: true, Ran: true, Text: "t"}}}
-	forwarding := director.View{Backend: "b", Note: "n", Trouble: "t", Rate: traffic, Flows: 9,
+	forwarding := director.View{Backend: "b", Note: "n", Trouble: "t", Advice: []string{"a"}, Rate: traffic, Flows: 9,
 		Pair: &director.PairView{By: "evenkeel", Interface: "eth1", Tells: true, Trouble: "x", ToldRate: 1500, LagMS: 3, TookRate: 2, Peers: []director.PeerView{{Address: "a"}}},
-		Virtual: []director.VirtualView{{Name: "v", Scheduler: "rr", Quorum: true, Needed: 1, Weight: 2, Suspended: true, Sorry: true, Changed: "c",
+		Virtual: []director.VirtualView{{Name: "v", Scheduler: "rr", Quorum: true, Needed: 1, Weight: 2, Suspended: true, Away: true, Sorry: true, Changed: "c",
 			Services: []director.ServiceView{{Rate: traffic}}, Servers: []director.ServerView{server}}},
 		ByHand: []director.ServiceView{{Name: "h", Scheduler: "wlc", Rate: traffic, Servers: []director.ServerView{server}}}}
 	var all map[string]any

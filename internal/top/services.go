@@ -32,6 +32,9 @@ func (m *Model) services() *section {
 	if f.Trouble != "" && len(f.Virtual)+len(f.ByHand) > 0 {
 		s.remarks = append(s.remarks, text(noteMark+f.Trouble, Bad))
 	}
+	for _, line := range f.Advice {
+		s.remarks = append(s.remarks, text(noteMark+line, Doubt))
+	}
 	if f.Note != "" {
 		s.remarks = append(s.remarks, text(" "+f.Note, Faint))
 	}
@@ -103,15 +106,25 @@ func (v *Virtual) state(byHand bool) (word string, style Style, note string) {
 	quorum := fmt.Sprintf("weight %d of %d", v.Weight, v.Needed)
 	switch {
 	case byHand:
-		return "by hand", Doubt, ""
+		return "by hand", Doubt, v.where()
 	case v.Suspended:
-		return "suspended", Doubt, "its address is not here"
+		return "suspended", Doubt, away
 	case v.Sorry:
 		return "SORRY", Bad, "no quorum, " + quorum + ": the sorry server answers"
 	case !v.Quorum:
 		return "NO QUORUM", Bad, quorum
 	}
-	return fmt.Sprintf("%d up", up), Good, ""
+	return fmt.Sprintf("%d up", up), Good, v.where()
+}
+
+const away = "its address is not here"
+
+// where says so when nobody who asks the network for the service comes here.
+func (v *Virtual) where() string {
+	if v.Away {
+		return away
+	}
+	return ""
 }
 
 // rank orders styles of state, the worst first.
@@ -145,6 +158,8 @@ func (r *Server) entry() entry {
 // state is a server in one word.
 func (r *Server) state() (string, Style) {
 	switch {
+	case r.Leaving:
+		return "leaving", Doubt
 	case r.Sorry && r.In && r.Weight > 0:
 		return "sorry", Doubt
 	case r.Sorry:
