@@ -32,7 +32,7 @@ func udp(t testing.TB, network, addr string) *net.UDPConn {
 		t.Skip(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	c.SetReadDeadline(time.Now().Add(30 * time.Second))
 	return c
 }
 
@@ -139,7 +139,7 @@ func TestUnixSockets(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		c.SetReadDeadline(time.Now().Add(10 * time.Second))
+		c.SetReadDeadline(time.Now().Add(30 * time.Second))
 		s := mustOpen(t, []model.LogTarget{{Network: "unixgram", Addr: name, Level: 7, Format: model.LogRaw}}, Options{})
 		s.Send(Info, []byte("hello\n"))
 		if got := receive(t, c); got != "hello\n" {
@@ -394,7 +394,7 @@ func plain(s string) string {
 // ask sends a request as soon as the listener answers.
 func ask(t *testing.T, addr string) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
 		c, err := net.Dial("tcp", addr)
 		if err != nil {
 			continue

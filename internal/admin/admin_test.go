@@ -374,7 +374,7 @@ func TestSessionsAreIndependent(t *testing.T) {
 			t.Errorf("%q", got)
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	s.Stop(ctx) // ends the idle session too
 	if ctx.Err() != nil {
@@ -535,7 +535,7 @@ func TestAgainstHAProxy(t *testing.T) {
 	defer p.Wait()
 	defer p.Process.Kill()
 	ask := func(say string) string {
-		for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
+		for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
 			if got, err := Ctl(t.Context(), sock, say); err == nil {
 				return got
 			}

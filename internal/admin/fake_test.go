@@ -235,7 +235,7 @@ func serve(t testing.TB, o Options, so Socket) (addr string, s *Server) {
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(l, so) }()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
 		s.Stop(ctx)
 		if err := <-done; err != nil {
@@ -253,7 +253,7 @@ func talk(t testing.TB, addr, text string) string {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.SetDeadline(time.Now().Add(30 * time.Second))
 	io.WriteString(c, text)
 	c.(*net.TCPConn).CloseWrite()
 	b, err := io.ReadAll(c)

@@ -100,7 +100,7 @@ func awaitPort(t *testing.T, port int, ended chan struct{}, said *bytes.Buffer) 
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for range 500 {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
 		if c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
 			c.Close()
 			return

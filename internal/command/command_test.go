@@ -123,7 +123,7 @@ func TestKillReachesTheGroup(t *testing.T) {
 	if e := p.Wait(); e.Signal != syscall.SIGTERM {
 		t.Errorf("the leader: %v", e)
 	}
-	r.SetReadDeadline(time.Now().Add(10 * time.Second))
+	r.SetReadDeadline(time.Now().Add(30 * time.Second))
 	if _, err := r.Read(buf); err == nil || os.IsTimeout(err) {
 		t.Errorf("the script's child lives on: %v", err)
 	}

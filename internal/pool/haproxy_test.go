@@ -363,7 +363,7 @@ backend b
 		}
 		ha.command(t, "set server b/"+cmd)
 		for _, ours := range r.take() {
-			log.SetReadDeadline(time.Now().Add(5 * time.Second))
+			log.SetReadDeadline(time.Now().Add(30 * time.Second))
 			n, _, err := log.ReadFrom(buf)
 			if err != nil {
 				t.Fatalf("%s: haproxy did not say %q: %v", cmd, ours, err)

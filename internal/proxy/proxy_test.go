@@ -86,7 +86,7 @@ func newRig(t *testing.T, cfg *model.Config) *rig {
 // listen makes a `listen` section with servers at addrs.
 func listen(mode model.Mode, addrs ...string) *model.Config {
 	p := &model.Proxy{Name: "web", Kind: model.KindListen, Mode: mode}
-	p.Timeouts.Client, p.Timeouts.Server, p.Timeouts.Connect = 5*time.Second, 5*time.Second, 5*time.Second
+	p.Timeouts.Client, p.Timeouts.Server, p.Timeouts.Connect = 30*time.Second, 30*time.Second, 30*time.Second
 	p.Frontend.Binds = []*model.Bind{{Addrs: []model.ListenAddr{{Network: "tcp4", Host: "127.0.0.1"}}}}
 	p.Backend.Balance.Algorithm = "roundrobin"
 	for i, a := range addrs {
@@ -126,7 +126,7 @@ func (r *rig) dial() net.Conn {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.SetDeadline(time.Now().Add(60 * time.Second))
 	return c
 }
 

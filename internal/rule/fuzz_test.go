@@ -17,7 +17,7 @@ func clientHelloBytes(t testing.TB, name string) []byte {
 	defer b.Close()
 	go tls.Client(a, &tls.Config{ServerName: name, NextProtos: []string{"h2", "http/1.1"}, InsecureSkipVerify: true}).Handshake()
 	defer a.Close()
-	b.SetReadDeadline(time.Now().Add(10 * time.Second))
+	b.SetReadDeadline(time.Now().Add(30 * time.Second))
 	buf := make([]byte, 4096)
 	n, err := b.Read(buf)
 	if err != nil {

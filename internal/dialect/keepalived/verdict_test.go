@@ -136,10 +136,11 @@ func network(t *testing.T) string {
 func theirs(t *testing.T, namespace, path string) (string, string) {
 	t.Helper()
 	var out bytes.Buffer
-	// Some snippets make keepalived go round for ever.
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	// Some snippets make keepalived go round for ever: for two seconds of the
+	// processor, that is, however long a busy machine takes for them.
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "ip", "netns", "exec", namespace, keepalivedPath, "-t", "-i", "node", "-f", path)
+	cmd := exec.CommandContext(ctx, "sh", "-c", "ulimit -t 2; exec \"$@\"", "sh", "ip", "netns", "exec", namespace, keepalivedPath, "-t", "-i", "node", "-f", path)
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Run(); err != nil || out.Len() > 0 {
 		return "bad", out.String()

@@ -47,7 +47,7 @@ func (s *server) start(t testing.TB) (addr *net.TCPAddr) {
 
 func (s *server) serve(c *net.TCPConn) {
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(30 * time.Second))
 	buf := make([]byte, 4096)
 	if s.read {
 		n, _ := c.Read(buf)
@@ -71,7 +71,7 @@ func (s *server) serve(c *net.TCPConn) {
 func target(a *net.TCPAddr) *Target {
 	var d net.Dialer
 	return &Target{Network: "tcp", Host: "127.0.0.1", Port: a.Port, Dial: d.DialContext,
-		Whole: 10 * time.Second, Connect: 10 * time.Second, Reply: 10 * time.Second}
+		Whole: 30 * time.Second, Connect: 30 * time.Second, Reply: 30 * time.Second}
 }
 
 func lit(s string) *model.Format { return model.Literal(model.Pos{}, s) }
@@ -328,7 +328,7 @@ func TestRequests(t *testing.T) {
 		got := make(chan []byte, 1)
 		go func() {
 			buf := make([]byte, len(x.want)+1)
-			srv.SetDeadline(time.Now().Add(10 * time.Second))
+			srv.SetDeadline(time.Now().Add(30 * time.Second))
 			n := 0
 			for n < len(x.want) {
 				m, err := srv.Read(buf[n:])

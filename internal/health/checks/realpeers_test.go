@@ -113,11 +113,11 @@ http {
   access_log off; root %[1]s;
   client_body_temp_path %[1]s/b; proxy_temp_path %[1]s/p; fastcgi_temp_path %[1]s/f; uwsgi_temp_path %[1]s/u; scgi_temp_path %[1]s/s;
   ssl_certificate %[2]s; ssl_certificate_key %[3]s;
-  server { listen 127.0.0.1:41010; listen 127.0.0.1:41011 ssl; server_name other; location / { return 404; } location = /host { return 200 "$host|$ssl_server_name"; } }
-  server { listen 127.0.0.1:41010; listen 127.0.0.1:41011 ssl; server_name www.example.com;
+  server { listen 127.0.0.1:21010; listen 127.0.0.1:21011 ssl; server_name other; location / { return 404; } location = /host { return 200 "$host|$ssl_server_name"; } }
+  server { listen 127.0.0.1:21010; listen 127.0.0.1:21011 ssl; server_name www.example.com;
     location = /down { return 503; }
     location = /host { return 200 "$host|$ssl_server_name"; }
-    location = /chunked { gzip off; proxy_pass http://127.0.0.1:41010/page; proxy_set_header Host www.example.com; chunked_transfer_encoding on; }
+    location = /chunked { gzip off; proxy_pass http://127.0.0.1:21010/page; proxy_set_header Host www.example.com; chunked_transfer_encoding on; }
   }
 }`, dir, cert, key)
 	for name, text := range map[string]string{"nginx.conf": conf, "page": page} {
@@ -128,7 +128,7 @@ http {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	peer(t, 41010, "nginx", "-p", dir, "-e", dir+"/error", "-c", dir+"/nginx.conf")
+	peer(t, 21010, "nginx", "-p", dir, "-e", dir+"/error", "-c", dir+"/nginx.conf")
 	for _, x := range []struct {
 		name    string
 		version string
@@ -147,7 +147,7 @@ http {
 		{"no sni", "", "www.example.com", false, model.CheckURL{Path: "/host", Regex: `^www\.example\.com\|$`}, "HTTP status 200 for /host", ""},
 		{"sni", "", "www.example.com", true, model.CheckURL{Path: "/host", Regex: `^www\.example\.com\|www\.example\.com$`}, "HTTP status 200, but nothing matches", "HTTP status 200 for /host"},
 	} {
-		for kind, port := range map[model.RealCheckKind]int{model.CheckerHTTP: 41010, model.CheckerSSL: 41011} {
+		for kind, port := range map[model.RealCheckKind]int{model.CheckerHTTP: 21010, model.CheckerSSL: 21011} {
 			want := x.plain
 			if kind == model.CheckerSSL && x.secure != "" {
 				want = x.secure
@@ -163,9 +163,9 @@ http {
 // s_server ends a connection without a close_notify; tls_compliant minds.
 func TestRealOpenSSL(t *testing.T) {
 	cert, key := certificate(t, t.TempDir(), "x")
-	peer(t, 41012, "openssl", "s_server", "-accept", "127.0.0.1:41012", "-cert", cert, "-key", key, "-www", "-quiet")
+	peer(t, 21012, "openssl", "s_server", "-accept", "127.0.0.1:21012", "-cert", cert, "-key", key, "-www", "-quiet")
 	c := model.RealCheck{Kind: model.CheckerSSL, HTTP: &model.HTTPCheckSpec{URLs: []*model.CheckURL{{Path: "/", Regex: "s_server"}}}}
-	if got := compileReal(t, c, nil).Run(t.Context(), local(41012)); !strings.HasPrefix(got.Text, "HTTP status 200 for / on 127.0.0.1:41012 in ") {
+	if got := compileReal(t, c, nil).Run(t.Context(), local(21012)); !strings.HasPrefix(got.Text, "HTTP status 200 for / on 127.0.0.1:21012 in ") {
 		t.Error(got.Text)
 	}
 	// The SSL block's certificate is shown to who asks, with its key encrypted
@@ -174,7 +174,7 @@ func TestRealOpenSSL(t *testing.T) {
 	if out, err := exec.Command("openssl", "ec", "-in", key, "-aes128", "-passout", "pass:secret", "-out", locked).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	peer(t, 0, "openssl", "s_server", "-accept", "127.0.0.1:41013", "-cert", cert, "-key", key, "-www", "-quiet", "-Verify", "1", "-verify_quiet", "-tls1_2")
+	peer(t, 0, "openssl", "s_server", "-accept", "127.0.0.1:21013", "-cert", cert, "-key", key, "-www", "-quiet", "-Verify", "1", "-verify_quiet", "-tls1_2")
 	for name, x := range map[string]struct {
 		ssl *model.CheckSSL
 		ok  bool
@@ -186,7 +186,7 @@ func TestRealOpenSSL(t *testing.T) {
 		k := compileReal(t, c, nil)
 		var got RealResult
 		for late := time.Now().Add(limit); time.Now().Before(late); time.Sleep(10 * time.Millisecond) {
-			if got = k.Run(t.Context(), local(41013)); !strings.Contains(got.Text, "refused") {
+			if got = k.Run(t.Context(), local(21013)); !strings.Contains(got.Text, "refused") {
 				break
 			}
 		}
@@ -255,27 +255,27 @@ func TestRealCutTLS(t *testing.T) {
 }
 
 func TestRealSocat(t *testing.T) {
-	peer(t, 0, "socat", "UDP4-RECVFROM:41020,bind=127.0.0.1,fork", "SYSTEM:cat")
+	peer(t, 0, "socat", "UDP4-RECVFROM:21020,bind=127.0.0.1,fork", "SYSTEM:cat")
 	script := filepath.Join(t.TempDir(), "smtp")
 	if err := os.WriteFile(script, []byte("#!/bin/sh\nprintf '220 hello\\r\\n'; read x; printf '250 ok\\r\\n'; read x; printf '221 bye\\r\\n'\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	peer(t, 41021, "socat", "TCP4-LISTEN:41021,bind=127.0.0.1,fork,reuseaddr", "EXEC:"+script)
-	c := model.RealCheck{Kind: model.CheckerUDP, Timeout: 200 * time.Millisecond,
+	peer(t, 21021, "socat", "TCP4-LISTEN:21021,bind=127.0.0.1,fork,reuseaddr", "EXEC:"+script)
+	c := model.RealCheck{Kind: model.CheckerUDP, Timeout: 2 * time.Second,
 		UDP: &model.UDPCheckSpec{Payload: []byte("echo me"), RequireReply: true, Reply: []byte("echo me"), MinReply: 7}}
 	k := compileReal(t, c, nil)
 	var got RealResult
-	for range 50 { // until it listens
-		if got = k.Run(t.Context(), local(41020)); got.OK {
+	for late := time.Now().Add(limit); time.Now().Before(late); { // until it listens
+		if got = k.Run(t.Context(), local(21020)); got.OK {
 			break
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	if !strings.HasPrefix(got.Text, "reply of 7 octets from 127.0.0.1:41020 in ") {
+	if !strings.HasPrefix(got.Text, "reply of 7 octets from 127.0.0.1:21020 in ") {
 		t.Error(got.Text)
 	}
 	c = model.RealCheck{Kind: model.CheckerSMTP}
-	if got := compileReal(t, c, nil).Run(t.Context(), local(41021)); !strings.HasPrefix(got.Text, "SMTP answers on 127.0.0.1:41021 in ") {
+	if got := compileReal(t, c, nil).Run(t.Context(), local(21021)); !strings.HasPrefix(got.Text, "SMTP answers on 127.0.0.1:21021 in ") {
 		t.Error(got.Text)
 	}
 }
@@ -334,7 +334,7 @@ func TestRealRoutes(t *testing.T) {
 		target := RealTarget{Server: netip.MustParseAddrPort("10.98.0.1:80")}
 		nobody := RealTarget{Server: netip.MustParseAddrPort("10.98.0.77:80")}
 		ping := func(o model.ConnectTo) model.RealCheck {
-			return model.RealCheck{Kind: model.CheckerPING, Connect: o, Timeout: 100 * time.Millisecond}
+			return model.RealCheck{Kind: model.CheckerPING, Connect: o, Timeout: limit}
 		}
 		tcp := func(o model.ConnectTo) model.RealCheck {
 			return model.RealCheck{Kind: model.CheckerTCP, Connect: o}
@@ -356,6 +356,9 @@ func TestRealRoutes(t *testing.T) {
 			{ping(model.ConnectTo{BindIf: "d0", Addr: netip.MustParseAddr("127.0.0.1")}), target, "bad: no reply to a ping of 127.0.0.1 in T"},
 			{ping(model.ConnectTo{BindTo: netip.MustParseAddr("10.98.0.1")}), target, "reply to a ping of 10.98.0.1 in T"},
 		} {
+			if strings.Contains(x.want, "no reply") {
+				x.check.Timeout = 100 * time.Millisecond
+			}
 			if got := said(compileReal(t, x.check, nil).Run(t.Context(), x.target), &net.TCPAddr{}); got != x.want {
 				t.Errorf("%d: %s, want %s", i, got, x.want)
 			}
