@@ -315,10 +315,7 @@ func (c *Cluster) configure(index int) (configs, error) {
 		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 			return "", err
 		}
-		if err := os.WriteFile(to, []byte(text), os.FileMode(mode)); err != nil {
-			return "", err
-		}
-		return cell.Dir + "/etc/" + path, os.Chmod(to, os.FileMode(mode))
+		return cell.Dir + "/etc/" + path, replaceFile(to, []byte(text), os.FileMode(mode))
 	}
 	var err error
 	if out.haproxy, err = one(c.Topology.Haproxy, 0o644); err != nil {
@@ -333,6 +330,20 @@ func (c *Cluster) configure(index int) (configs, error) {
 		}
 	}
 	return out, nil
+}
+
+// replaceFile writes a file by a rename: a program that was just started may
+// read it at this moment, and an empty file is a configuration, too (HAProxy's
+// master and worker run with it, and listen nowhere).
+func replaceFile(path string, text []byte, mode os.FileMode) error {
+	hidden := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
+	if err := os.WriteFile(hidden, text, mode); err != nil {
+		return err
+	}
+	if err := os.Chmod(hidden, mode); err != nil { // whatever the umask
+		return err
+	}
+	return os.Rename(hidden, path)
 }
 
 // renderFile fills in a template.
