@@ -137,6 +137,7 @@ func (s *Service) someoneLeft() bool {
 func (s *Service) configFor(list []service) l4.Config {
 	c := s.plan.config(list)
 	c.Timeouts = s.manual.timeouts(c.Timeouts)
+	s.pair.shortest.Store(int64(shortest(&c)))
 	return c
 }
 

@@ -48,6 +48,7 @@ type pairing struct {
 	masters  map[string]bool      // instances that have their addresses here
 	lost     map[string]time.Time // those that had, and since when they have not
 	about    atomic.Pointer[aboutFlows]
+	shortest atomic.Int64 // of the times after which the plane forgets what goes on
 }
 
 // aboutFlows is what decides about single connections. It is not changed.
@@ -176,7 +177,7 @@ func (p *pairing) tells(now time.Time) map[string]bool {
 
 // table is the plane for the teller.
 func (s *Service) table(p l4.Syncer) flowsync.Table {
-	return flowsync.Table{
+	t := flowsync.Table{
 		Changed: p.Changed,
 		Tell:    func(x *l4.Sync) bool { return s.pair.about.Load().tell(x) },
 		Insert:  func(list []l4.Sync) (int, error) { return p.Insert(s.pair.about.Load().take(list)...) },
@@ -188,7 +189,25 @@ func (s *Service) table(p l4.Syncer) flowsync.Table {
 			n, _ := c.Remembered()
 			return n
 		},
+		Shortest: func() time.Duration { return time.Duration(s.pair.shortest.Load()) },
 	}
+	if n, ok := p.(l4.Noter); ok {
+		t.Watch, t.Noted = n.Watch, n.Noted
+	}
+	return t
+}
+
+// shortest is after how short a time without packets, at least, a plane forgets
+// a connection that has not ended, or a client.
+func shortest(c *l4.Config) time.Duration {
+	t := c.Timeouts.WithDefaults()
+	least := min(t.TCP, t.TCPFin, t.UDP)
+	for i := range c.Services {
+		if d := c.Services[i].Persistence; d > 0 {
+			least = min(least, d)
+		}
+	}
+	return least
 }
 
 // alone ends the telling. keep leaves the kernel's to the next process.
@@ -292,6 +311,7 @@ type PairView struct {
 	Failed    uint64     `json:"failed"`   // that could not be sent, or put in
 	Bad       uint64     `json:"bad"`      // datagrams that are not well-formed
 	Foreign   uint64     `json:"foreign"`  // of another ID
+	Missed    uint64     `json:"missed"`   // there was more than could be noted, and all were looked at
 	Peers     []PeerView `json:"peers"`
 }
 
@@ -323,6 +343,7 @@ func (s *Service) viewPair() *PairView {
 	v.Told, v.ToldRate, v.LagMS, v.LookMS, v.Refreshes = t.Told, t.ToldRate, t.Lag.Milliseconds(), t.Interval.Milliseconds(), t.Refreshes
 	v.Took, v.TookRate, v.Unknown = t.Took, t.TookRate, t.Unknown
 	v.Sent, v.Received, v.Failed, v.Bad, v.Foreign = t.Sent, t.Received, t.Failed, t.Bad, t.Foreign
+	v.Missed = t.Missed
 	for _, p := range t.Peers {
 		v.Peers = append(v.Peers, PeerView{Address: p.Address.String(), Tells: p.Active, Flows: p.Flows, LagMS: p.Lag.Milliseconds(),
 			HeardMS: p.Heard.Milliseconds(), Received: p.Received, Rate: p.Rate, Lost: p.Lost, Late: p.Late})

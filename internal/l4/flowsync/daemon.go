@@ -53,16 +53,23 @@ func (s Settings) withDefaults() Settings {
 type Table struct {
 	// Changed is l4.Syncer's.
 	Changed func(since uint32, all bool, yield func(l4.Sync) bool) (next uint32, err error)
+	// Watch and Noted are l4.Noter's; nil: what has changed is found by Changed.
+	Watch func(on bool) error
+	Noted func(yield func(l4.Sync) bool) (mark uint32, missed bool, err error)
 	// Tell says whether a connection is this director's to tell of.
 	Tell func(*l4.Sync) bool
 	// Insert takes connections, and says how many it had a server for.
 	Insert func([]l4.Sync) (int, error)
 	// Flows is how many there are.
 	Flows func() int
+	// Shortest is how long the others remember, at least, what goes on and is not
+	// told again; nil: for long.
+	Shortest func() time.Duration
 }
 
 // When something is told.
 const (
+	soon     = 20 * time.Millisecond // between two looks at what was noted
 	shortest = 50 * time.Millisecond // between two looks at the table
 	longest  = 5 * time.Second
 	// A look takes the longer the more connections there are: so many times as
@@ -127,6 +134,7 @@ type counts struct {
 	told, sent, failed, refreshes uint64
 	took, received, unknown       uint64
 	bad, foreign                  uint64
+	missed                        uint64        // looks at what was noted that found that some was not
 	lag, interval                 time.Duration // of the last look
 }
 
@@ -299,92 +307,6 @@ func (d *Daemon) sample() {
 	d.peers.forget(d.now())
 	for _, p := range d.peers {
 		p.rate.sample(p.received)
-	}
-}
-
-// follow tells what changes while this director is active.
-func (d *Daemon) follow(ctx context.Context) {
-	var mark uint32
-	var since time.Duration // of the mark
-	active := false
-	limit := pace{rate: changeRate, burst: changeRate / 20}
-	pause := time.NewTimer(0)
-	defer pause.Stop()
-	for {
-		last := false
-		select {
-		case <-ctx.Done():
-			last = true
-		case <-d.wake:
-		case <-pause.C:
-		}
-		d.mu.Lock()
-		now := d.active
-		d.mu.Unlock()
-		interval := longest
-		switch {
-		case !active && now:
-			// What is there already is the refresh's affair.
-			since = d.now()
-			mark, _ = d.table.Changed(0, false, func(l4.Sync) bool { return false })
-			interval = shortest
-		case active: // also for the last time
-			start := d.now()
-			var waited time.Duration
-			next, err := d.table.Changed(mark, false, func(s l4.Sync) bool {
-				wait := limit.take(d.now())
-				waited += wait
-				return d.tell(ctx, &s, wait, last)
-			})
-			d.flush()
-			if err == nil {
-				d.mu.Lock()
-				d.count.lag = d.now() - since
-				d.mu.Unlock()
-				mark, since = next, start
-			}
-			interval = min(max(shortest, leisure*(d.now()-start-waited)), longest)
-			d.mu.Lock()
-			d.count.interval = interval
-			d.mu.Unlock()
-		}
-		if last {
-			return
-		}
-		active = now
-		pause.Reset(interval)
-	}
-}
-
-// refresh tells everything, from time to time and when somebody asks.
-func (d *Daemon) refresh(ctx context.Context) {
-	limit := pace{rate: refreshRate, burst: refreshRate / 20}
-	regular := time.NewTicker(refreshEvery)
-	defer regular.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-d.asked:
-		case <-regular.C:
-		}
-		d.mu.Lock()
-		active := d.active && d.link != nil
-		if active {
-			d.count.refreshes++
-		}
-		d.mu.Unlock()
-		if !active {
-			continue
-		}
-		_, _ = d.table.Changed(0, true, func(s l4.Sync) bool { return d.tell(ctx, &s, limit.take(d.now()), false) })
-		d.flush()
-		d.send(&header{kind: kindHello, whole: true})
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(refreshLeast):
-		}
 	}
 }
 

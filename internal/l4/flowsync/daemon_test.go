@@ -90,6 +90,15 @@ type memory struct {
 	mu    sync.Mutex
 	clock uint32
 	flows map[uint16]stored
+
+	// What it notes, where room is not 0.
+	room   int
+	noting bool
+	notes  []uint16
+	missed bool
+	walk   time.Duration // what looking at all takes
+	walks  int
+	heard  func(*l4.Sync) // of each connection that is put in
 }
 
 type stored struct {
@@ -111,14 +120,49 @@ func (m *memory) put(state uint8, ports ...uint16) {
 		s := connection(n)
 		s.State = state
 		m.flows[n] = stored{s, m.clock}
+		switch {
+		case !m.noting:
+		case len(m.notes) < m.room:
+			m.notes = append(m.notes, n)
+		default:
+			m.missed = true
+		}
 	}
 }
 
+func (m *memory) watch(on bool) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.noting, m.notes, m.missed = on, nil, false
+	return nil
+}
+
+func (m *memory) noted(yield func(l4.Sync) bool) (uint32, bool, error) {
+	m.mu.Lock()
+	clock, missed := m.clock, m.missed
+	var list []l4.Sync
+	for _, n := range m.notes {
+		list = append(list, m.flows[n].Sync)
+	}
+	m.notes, m.missed = nil, false
+	m.mu.Unlock()
+	if missed {
+		return 0, true, nil
+	}
+	for _, s := range list {
+		if !yield(s) {
+			break
+		}
+	}
+	return clock, false, nil
+}
+
 func (m *memory) table() Table {
-	return Table{
+	t := Table{
 		Changed: func(since uint32, all bool, yield func(l4.Sync) bool) (uint32, error) {
 			m.mu.Lock()
-			clock := m.clock
+			clock, walk := m.clock, m.walk
+			m.walks++
 			var list []l4.Sync
 			for _, s := range m.flows {
 				if all || s.changed >= since {
@@ -126,6 +170,7 @@ func (m *memory) table() Table {
 				}
 			}
 			m.mu.Unlock()
+			time.Sleep(walk)
 			for _, s := range list {
 				if !yield(s) {
 					break
@@ -139,11 +184,18 @@ func (m *memory) table() Table {
 			defer m.mu.Unlock()
 			for _, s := range list {
 				m.flows[s.Client.Port()] = stored{s, 0}
+				if m.heard != nil {
+					m.heard(&s)
+				}
 			}
 			return len(list), nil
 		},
 		Flows: func() int { m.mu.Lock(); defer m.mu.Unlock(); return len(m.flows) },
 	}
+	if m.room > 0 {
+		t.Watch, t.Noted = m.watch, m.noted
+	}
+	return t
 }
 
 func (m *memory) states() (list map[uint16]uint8) {

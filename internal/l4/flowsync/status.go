@@ -18,6 +18,7 @@ type Status struct {
 	Took, Received, Unknown uint64 // Unknown: of services or servers that are not here
 	Bad, Foreign            uint64 // not well-formed; of another ID
 	Refreshes               uint64 // everything was told again
+	Missed                  uint64 // there was more than could be noted, and the whole table was looked through
 	ToldRate, TookRate      float64
 
 	Peers []Peer
@@ -43,7 +44,7 @@ func (d *Daemon) Status() Status {
 	c := &d.count
 	s := Status{Settings: d.settings, Active: d.active, Trouble: d.trouble,
 		Told: c.told, Sent: c.sent, Failed: c.failed, Refreshes: c.refreshes, Took: c.took, Received: c.received, Unknown: c.unknown,
-		Bad: c.bad, Foreign: c.foreign, ToldRate: d.told.now, TookRate: d.took.now}
+		Bad: c.bad, Foreign: c.foreign, Missed: c.missed, ToldRate: d.told.now, TookRate: d.took.now}
 	if d.active {
 		s.Lag, s.Interval = c.lag, c.interval
 	}
