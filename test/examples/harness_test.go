@@ -16,29 +16,13 @@ import (
 	"time"
 
 	"evenkeel/test/loopback"
+	"evenkeel/test/subject"
 )
 
 // program is the binary under test, built once.
 var program string
 
-func TestMain(m *testing.M) { os.Exit(testMain(m)) }
-
-func testMain(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "evenkeel-examples-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	program = filepath.Join(dir, "evenkeel")
-	build := exec.Command("go", "build", "-o", program, "evenkeel/cmd/evenkeel")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "building: %v\n%s", err, out)
-		return 1
-	}
-	return m.Run()
-}
+func TestMain(m *testing.M) { os.Exit(subject.Run(m, subject.How{}, func(path string) { program = path })) }
 
 // patience bounds every wait for something that another process does.
 const patience = 40 * time.Second

@@ -10,29 +10,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"evenkeel/test/subject"
 )
 
 // program is the evenkeel under test.
 var program string
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "ek")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	program = filepath.Join(dir, "evenkeel")
-	build := exec.Command("go", "build", "-o", program, "evenkeel/cmd/evenkeel")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "%s%v\n", out, err)
-		return 1
-	}
-	return m.Run()
-}
+func TestMain(m *testing.M) { os.Exit(subject.Run(m, subject.How{}, func(path string) { program = path })) }
 
 // place is where a test has its labs: names of its own, so that nothing that
 // runs on this machine is in the way.

@@ -16,29 +16,13 @@ import (
 	"time"
 
 	"evenkeel/test/loopback"
+	"evenkeel/test/subject"
 )
 
 // program is evenkeel.
 var program string
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "ektop")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	program = filepath.Join(dir, "evenkeel")
-	build := exec.Command("go", "build", "-o", program, "evenkeel/cmd/evenkeel")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "%s%v\n", out, err)
-		return 1
-	}
-	return m.Run()
-}
+func TestMain(m *testing.M) { os.Exit(subject.Run(m, subject.How{}, func(path string) { program = path })) }
 
 // node is a proxy that runs.
 type node struct {
