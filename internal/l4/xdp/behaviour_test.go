@@ -389,6 +389,44 @@ func TestOnePacket(t *testing.T) {
 	}
 }
 
+// A server that went and came back answers, also to a client that never changes
+// its port, and one client can ask two services of the same server.
+func TestOnePacketAnswersGoOn(t *testing.T) {
+	b := newBench(t, Options{MaxFlows: 4096})
+	for _, v6 := range []bool{false, true} {
+		config := oneOf(l4.NAT, v6, fixtureServer(1, v6))
+		config.Services = config.Services[1:] // UDP
+		config.Services[0].OnePacket = true
+		other := config.Services[0]
+		other.Port = 81
+		config.Services = append(config.Services, other)
+		b.forget()
+		b.set(config)
+		ask := packet{v6: v6, protocol: l4.UDP}.withDefaults()
+		check := func(when string, dport uint16) {
+			t.Helper()
+			ask.dport = dport
+			if verdict, _ := b.run(ask.frame()); verdict != tcRedirect {
+				t.Errorf("%s, %s: verdict %d", family(v6), when, verdict)
+			}
+			back := packet{v6: v6, protocol: l4.UDP}.answer(0)
+			want := ask.answer(0).atClient()
+			if verdict, out := b.run(back.frame()); verdict != tcRedirect || string(out) != string(want.frame()) {
+				t.Errorf("%s, %s: the answer: verdict %d\n got  %x\n want %x", family(v6), when, verdict, out, want.frame())
+			}
+		}
+		check("at first", 80)
+		b.set(l4.Config{})
+		b.mu.Lock()
+		b.collect()
+		b.collect()
+		b.mu.Unlock()
+		b.set(config)
+		check("the server is back", 80)
+		check("the other service", 81)
+	}
+}
+
 func TestSYNLimit(t *testing.T) {
 	b := newBench(t, Options{MaxFlows: 4096})
 	s := farm("rr", 1)
@@ -557,6 +595,14 @@ func TestRates(t *testing.T) {
 	}
 	if got := r.now.PacketsIn; got < 990 || got > 1000 {
 		t.Errorf("%d packets a second, want 1000", got)
+	}
+	for range 40 {
+		r.sample(r.last)
+	}
+	// Somebody has set the counters back.
+	r.sample(l4.Counters{PacketsIn: 2000})
+	if got := r.now.PacketsIn; got > 1000 {
+		t.Errorf("%d packets a second after counters began again", got)
 	}
 	for range 40 {
 		r.sample(r.last)

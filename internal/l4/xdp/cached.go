@@ -1,11 +1,8 @@
 package xdp
 
 import (
-	"errors"
 	"fmt"
 	"slices"
-
-	"github.com/cilium/ebpf"
 )
 
 // lblc and lblcr remember the servers of each destination address. The programs
@@ -35,7 +32,7 @@ func (p *Plane) forgetDestinations(which func(*directorCachedKey, *directorCache
 		return fmt.Errorf("destinations: %w", err)
 	}
 	for i := range list {
-		if err := p.maps.Cacheds.Delete(&list[i]); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		if err := unlessAbsent(p.maps.Cacheds.Delete(&list[i])); err != nil {
 			return fmt.Errorf("destinations: %w", err)
 		}
 	}

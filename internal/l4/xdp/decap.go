@@ -154,7 +154,7 @@ func (d *Decapsulator) Set(addresses ...netip.Addr) error {
 		return err
 	}
 	for _, k := range old {
-		if err := d.objects.VirtualAddresses.Delete(&k); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		if err := unlessAbsent(d.objects.VirtualAddresses.Delete(&k)); err != nil {
 			return err
 		}
 	}

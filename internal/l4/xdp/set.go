@@ -221,14 +221,21 @@ func (p *Plane) writeService(s *service, want l4.Service, order []*server, was t
 		lists[1] = append(lists[1], order[i].id)
 	}
 	spans := [2]span{s.members, s.table}
+	told := false // packets may have been told of the new lists
+	defer func() {
+		if !told {
+			p.giveBack(s, spans)
+		}
+	}()
 	for i := range lists {
 		if slices.Equal(lists[i], s.lists[i]) {
 			continue
 		}
-		var err error
-		if spans[i], err = p.writeList(lists[i]); err != nil {
+		at, err := p.writeList(lists[i])
+		if err != nil {
 			return err
 		}
+		spans[i] = at
 	}
 	record := directorService{
 		Id: s.id, Members: spans[0].first, MemberCount: uint32(len(lists[0])),
@@ -248,19 +255,26 @@ func (p *Plane) writeService(s *service, want l4.Service, order []*server, was t
 	if record.Turn, err = p.nextTurn(s, was, turnsOf(scheduler, lists, order)); err != nil {
 		return err
 	}
+	told = true
 	if record != s.record {
 		if err := p.putService(s.key, &record); err != nil {
 			return err
 		}
 	}
-	if spans[0] != s.members {
-		p.blocks.give(s.members)
-	}
-	if spans[1] != s.table {
-		p.blocks.give(s.table)
-	}
+	old := [2]span{s.members, s.table}
 	s.record, s.lists, s.members, s.table = record, lists, spans[0], spans[1]
+	p.giveBack(s, old)
 	return nil
+}
+
+// giveBack gives those of two lists back that a service does not have.
+func (p *Plane) giveBack(s *service, lists [2]span) {
+	if lists[0] != s.members {
+		p.blocks.give(lists[0])
+	}
+	if lists[1] != s.table {
+		p.blocks.give(lists[1])
+	}
 }
 
 func (p *Plane) writeList(list []uint32) (span, error) {
@@ -272,6 +286,7 @@ func (p *Plane) writeList(list []uint32) (span, error) {
 		var b directorBlock
 		copy(b.Dest[:], list[i*blockSlots:])
 		if err := p.maps.Blocks.Put(at.first+i, &b); err != nil {
+			p.blocks.give(at)
 			return span{}, err
 		}
 	}
@@ -342,15 +357,24 @@ func mapKeys(k l4.Key) (*directorServiceKey, []directorRangeKey) {
 	return nil, list
 }
 
+// unlessAbsent is an error of removing an entry of a map. One that is not there was
+// never made, or was removed by somebody who did not come further.
+func unlessAbsent(err error) error {
+	if errors.Is(err, ebpf.ErrKeyNotExist) {
+		return nil
+	}
+	return err
+}
+
 func (p *Plane) removeService(s *service) error {
 	plain, ranged := mapKeys(s.key)
 	if plain != nil {
-		if err := p.maps.Services.Delete(plain); err != nil {
+		if err := unlessAbsent(p.maps.Services.Delete(plain)); err != nil {
 			return err
 		}
 	}
 	for i := range ranged {
-		if err := p.maps.Ranges.Delete(&ranged[i]); err != nil {
+		if err := unlessAbsent(p.maps.Ranges.Delete(&ranged[i])); err != nil {
 			return err
 		}
 	}

@@ -26,6 +26,9 @@ func (r *rate) sample(c l4.Counters) {
 		return
 	}
 	step := func(rate *uint64, now, last uint64) {
+		if now < last {
+			now = last // it was set back
+		}
 		grown := (now - last) / rateEvery
 		*rate = uint64(int64(*rate) + (int64(grown)-int64(*rate))/4)
 		if *rate < 4 && grown == 0 {

@@ -49,7 +49,8 @@ type lan struct {
 
 func newLAN(t testing.TB, name string) *lan {
 	needRoot(t)
-	l := &lan{t: t, prefix: "ekH" + name}
+	// The number keeps runs beside each other apart.
+	l := &lan{t: t, prefix: fmt.Sprintf("ekH%d%s", os.Getpid(), name)}
 	all := []string{"w", "c", "d", "s1", "s2"}
 	remove := func() {
 		for _, n := range all {

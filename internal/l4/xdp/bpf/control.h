@@ -72,13 +72,14 @@ static __noinline int adopt_flow##V(const struct command *c)                   \
 {                                                                              \
 	struct packet p = {};                                                  \
 	struct key##V k;                                                       \
-	__u32 zero = 0, dest = c->dest, tick = now_tick();                     \
+	__u32 which = BY_HAND, dest = c->dest, tick = now_tick();              \
 	struct dest *d = bpf_map_lookup_elem(&dests, &dest);                   \
-	struct scratch *s = bpf_map_lookup_elem(&scratches, &zero);            \
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);           \
 	struct flow##V *f;                                                     \
                                                                                \
 	if (!d || !s)                                                          \
 		return V_DROP;                                                 \
+	p.by_hand = 1;                                                         \
 	copy16(p.saddr, c->saddr);                                             \
 	copy16(p.daddr, c->daddr);                                             \
 	p.sport = c->sport;                                                    \
@@ -123,6 +124,7 @@ DEFINE_ADOPT(6, SET_ADDR6, SAME_ADDR6)
 #define DEFINE_RENEW(V)                                                        \
 static __noinline int adopt_template##V(struct key##V *k, const struct command *c) \
 {                                                                              \
+	struct memory m = { c->dest, c->timeout, c->mark, c->sticky_bits };    \
 	__u32 tick = now_tick();                                               \
 	struct flow##V *f = bpf_map_lookup_elem(&flows##V, k);                 \
                                                                                \
@@ -131,11 +133,9 @@ static __noinline int adopt_template##V(struct key##V *k, const struct command *
 		RENEW(f);                                                      \
 		return 1;                                                      \
 	}                                                                      \
-	if (f) {                                                               \
-		retire(&f->state, f->dest);                                    \
+	if (f && retire(&f->state, f->dest))                                   \
 		bpf_map_delete_elem(&flows##V, k);                             \
-	}                                                                      \
-	if (!remember##V(k, c->dest, c->timeout, c->mark, c->sticky_bits))     \
+	if (!remember##V(k, &m, BY_HAND))                                      \
 		return 0;                                                      \
 	f = bpf_map_lookup_elem(&flows##V, k);                                 \
 	if (f)                                                                 \

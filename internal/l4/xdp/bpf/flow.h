@@ -186,9 +186,9 @@ static __always_inline int set_state(__u32 *word, __u32 dest, __u32 old, __u32 n
 /* retire marks a flow as being deleted and gives its counts back, once. */
 static __always_inline int retire(__u32 *word, __u32 dest)
 {
-	__u32 old = *word;
+	__u32 old = __sync_lock_test_and_set(word, ST_DEAD);
 
-	if (old == ST_DEAD || __sync_val_compare_and_swap(word, old, ST_DEAD) != old)
+	if (old == ST_DEAD)
 		return 0;
 	unbind_dest(dest, old);
 	return 1;
@@ -260,18 +260,13 @@ static __always_inline void unlearn_some(void)
 /* Each family has its ring and its sweeper. enlist puts a new flow into the
  * ring; sweep is one look at the ring's next flow. */
 #define DEFINE_SWEEP(V, INDEX)                                                 \
-static __always_inline long enlist##V(const struct key##V *k, __u32 born)      \
+static __always_inline long enlist##V(struct scratch *scratch, const struct key##V *k, __u32 born) \
 {                                                                              \
 	__u32 index = INDEX;                                                   \
 	struct sweeper *s = bpf_map_lookup_elem(&sweepers, &index);            \
-	__u32 zero = 0;                                                        \
-	struct scratch *scratch = bpf_map_lookup_elem(&scratches, &zero);      \
-	struct ring##V *entry;                                                 \
+	struct ring##V *entry = (void *)scratch->entry;                        \
 	int err;                                                               \
                                                                                \
-	if (!scratch)                                                          \
-		return -1;                                                     \
-	entry = (void *)scratch->entry;                                        \
 	entry->key = *k;                                                       \
 	entry->born = born;                                                    \
 	entry->zero = 0;                                                       \
@@ -303,12 +298,13 @@ static long sweep##V(__u32 i, struct sweeper **ctx)                            \
 		__sync_fetch_and_add(&s->lost, 1);                             \
 	}                                                                      \
 	__sync_fetch_and_add(&s->ringed, -1);                                  \
+	/* Who else has retired it deletes it, and may have put another one there. */ \
+	if (!(f->flags & FLOW_ORPHAN) && !retire(&f->state, f->dest))          \
+		return 0;                                                      \
 	if (f->flags & FLOW_DESTINATION && !(f->flags & FLOW_REVERSE)) {       \
 		reverse##V(&r, &entry.key, f);                                 \
 		bpf_map_delete_elem(&flows##V, &r);                            \
 	}                                                                      \
-	if (!(f->flags & FLOW_ORPHAN))                                         \
-		retire(&f->state, f->dest);                                    \
 	bpf_map_delete_elem(&flows##V, &entry.key);                            \
 	s->ended++;                                                            \
 	return 0;                                                              \

@@ -87,6 +87,20 @@ static __always_inline int lookup_reverse6(struct key6 *r, const struct packet *
 	       f->new_sport == p->dport && same16(f->new_daddr, p->saddr) && f->new_dport == p->sport;
 }
 
+/* answered_by4 and answered_by6 are whether a key is that of the answers to a
+ * flow, whose client it has. */
+static __always_inline int answered_by4(const struct flow4 *f, const struct key4 *r)
+{
+	return f->new_daddr == r->saddr && f->new_dport == r->sport &&
+	       (!(f->flags & FLOW_SOURCE) || (f->new_saddr == r->daddr && f->new_sport == r->dport));
+}
+
+static __always_inline int answered_by6(const struct flow6 *f, const struct key6 *r)
+{
+	return same16(f->new_daddr, r->saddr) && f->new_dport == r->sport &&
+	       (!(f->flags & FLOW_SOURCE) || (same16(f->new_saddr, r->daddr) && f->new_sport == r->dport));
+}
+
 /* The insertion of IPv4 and IPv6 flows differs in types only, so it is written
  * once. flow says what the forward entry shall be; a NAT flow gets its reverse
  * entry first, so that no answer can be missed. */
@@ -95,8 +109,9 @@ static __noinline int insert##V(struct packet *p, struct flow##V *flow, __u32 me
 {                                                                              \
 	struct key##V *k, *r;                                                  \
 	struct flow##V *reverse;                                               \
-	__u32 zero = 0;                                                        \
-	struct scratch *s = bpf_map_lookup_elem(&scratches, &zero);            \
+	__u32 zero = 0, which = p->by_hand ? BY_HAND : 0, made = 0;            \
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);           \
+	struct flow##V *there;                                                 \
 	/* Before Linux 6.4 only the lower half of a result is one. */         \
 	int err;                                                               \
                                                                                \
@@ -137,6 +152,7 @@ static __noinline int insert##V(struct packet *p, struct flow##V *flow, __u32 me
 				count_drop(DROP_POOL);                         \
 				return V_DROP;                                 \
 			}                                                      \
+			made = 1;                                              \
 			flow->flags |= FLOW_SOURCE;                            \
 			COPY_ADDR##V(flow->new_saddr, r->daddr);                \
 			flow->new_sport = r->dport;                             \
@@ -150,17 +166,21 @@ static __noinline int insert##V(struct packet *p, struct flow##V *flow, __u32 me
 				count_drop(DROP_TABLE_FULL);                   \
 				return V_DROP;                                 \
 			}                                                      \
+			made = !err;                                           \
 		}                                                              \
 	}                                                                      \
 	err = bpf_map_update_elem(&flows##V, k, flow, BPF_NOEXIST);           \
 	if (err == ERR_EXISTS) {                                               \
-		if (method == FULLNAT)                                         \
-			bpf_map_delete_elem(&flows##V, r);                    \
+		/* Somebody was quicker. The way back from another server, or to \
+		 * another port, is nobody's. */                               \
+		there = made ? bpf_map_lookup_elem(&flows##V, k) : 0;          \
+		if (made && (!there || !answered_by##V(there, r)))             \
+			bpf_map_delete_elem(&flows##V, r);                     \
 		return V_FORWARD;                                              \
 	}                                                                      \
 	if (err)                                                               \
 		goto full;                                                     \
-	if (enlist##V(k, flow->born)) {                                       \
+	if (enlist##V(s, k, flow->born)) {                                    \
 		bpf_map_delete_elem(&flows##V, k);                            \
 		goto full;                                                     \
 	}                                                                      \
@@ -267,7 +287,8 @@ static __noinline __u32 template_dest(const struct service *s, const struct pack
 		*last = now_tick();
 		return dest;
 	}
-	retire(state, dest);
+	if (!retire(state, dest))
+		return 0;
 	if (p->family == 4)
 		bpf_map_delete_elem(&flows4, &n);
 	else
@@ -275,14 +296,17 @@ static __noinline __u32 template_dest(const struct service *s, const struct pack
 	return 0;
 }
 
-/* remember_client makes a template. Without room for it the client is simply
- * not remembered. */
+/* memory is what a template says. */
+struct memory {
+	__u32 dest, timeout, mark, bits;
+};
+
+/* remember4 and remember6 make a template; 0: there is one, or no room for it.
+ * Then the client is simply not remembered. */
 #define DEFINE_REMEMBER(V)                                                     \
-static __noinline int remember##V(struct key##V *k, __u32 dest, __u32 timeout, __u32 mark, \
-				  __u8 bits)                                   \
+static __noinline int remember##V(struct key##V *k, const struct memory *m, __u32 which) \
 {                                                                              \
-	__u32 zero = 0;                                                        \
-	struct scratch *scratch = bpf_map_lookup_elem(&scratches, &zero);      \
+	struct scratch *scratch = bpf_map_lookup_elem(&scratches, &which);     \
 	struct flow##V *flow;                                                  \
                                                                                \
 	if (!scratch)                                                          \
@@ -290,20 +314,20 @@ static __noinline int remember##V(struct key##V *k, __u32 dest, __u32 timeout, _
 	flow = (void *)scratch->forward;                                       \
 	__builtin_memset(flow, 0, sizeof(*flow));                              \
 	flow->state = ST_TEMPLATE;                                             \
-	flow->dest = dest;                                                     \
-	flow->last = flow->changed = flow->born = now_tick();                               \
-	flow->hop_tick = timeout;                                       \
+	flow->dest = m->dest;                                                  \
+	flow->last = flow->changed = flow->born = now_tick();                  \
+	flow->hop_tick = m->timeout;                                           \
 	flow->flags = FLOW_NO_OUTPUT;                                          \
 	flow->protocol = k->protocol;                                          \
-	flow->mark = mark;                                                     \
-	flow->sticky_bits = bits;                                              \
-	if (bpf_map_update_elem(&flows##V, k, flow, BPF_NOEXIST))           \
+	flow->mark = m->mark;                                                  \
+	flow->sticky_bits = m->bits;                                           \
+	if (bpf_map_update_elem(&flows##V, k, flow, BPF_NOEXIST))              \
 		return 0;                                                      \
-	if (enlist##V(k, flow->born)) {                                     \
+	if (enlist##V(scratch, k, flow->born)) {                               \
 		bpf_map_delete_elem(&flows##V, k);                             \
 		return 0;                                                      \
 	}                                                                      \
-	bind_dest(dest, ST_TEMPLATE);                                          \
+	bind_dest(m->dest, ST_TEMPLATE);                                       \
 	note(k, sizeof(*k), ST_TEMPLATE);                                      \
 	return 1;                                                              \
 }
@@ -311,19 +335,19 @@ static __noinline int remember##V(struct key##V *k, __u32 dest, __u32 timeout, _
 DEFINE_REMEMBER(4)
 DEFINE_REMEMBER(6)
 
-/* remember_client makes a template. Without room for it the client is simply
- * not remembered. */
+/* remember_client makes the template of a packet's sender. */
 static __noinline int remember_client(const struct service *s, const struct packet *p, __u32 dest)
 {
+	struct memory m = { dest, s->persistence, s->mark, s->sticky_bits };
 	struct key6 t;
 	struct key4 n;
 
 	template_key(&t, p->saddr, p->daddr, p->dport, p->protocol, p->family, s->sticky_bits,
 		     template_kind(s), s->mark);
 	if (p->family != 4)
-		return remember6(&t, dest, s->persistence, s->mark, s->sticky_bits);
+		return remember6(&t, &m, 0);
 	narrow(&n, &t);
-	return remember4(&n, dest, s->persistence, s->mark, s->sticky_bits);
+	return remember4(&n, &m, 0);
 }
 
 static __always_inline int no_source(void)
@@ -423,7 +447,8 @@ static __noinline int new_flow6(struct packet *p, const struct service *s, const
 	return insert6(p, flow, d->method);
 }
 
-/* expect_answer lets the answers to a one-packet NAT flow pass back. */
+/* expect4 and expect6 let the answers to a one-packet NAT flow pass back, with
+ * the address that was asked last. */
 #define DEFINE_EXPECT(V, SET_ADDR)                                             \
 static __noinline void expect##V(const struct packet *p, const struct dest *d) \
 {                                                                              \
@@ -434,13 +459,21 @@ static __noinline void expect##V(const struct packet *p, const struct dest *d) \
                                                                                \
 	if (!scratch)                                                          \
 		return;                                                        \
-	flow = (void *)scratch->reverse;                                       \
-	__builtin_memset(flow, 0, sizeof(*flow));                              \
 	SET_ADDR(r.saddr, d->addr);                                            \
 	SET_ADDR(r.daddr, p->saddr);                                           \
 	r.sport = d->port ? d->port : p->dport;                                \
 	r.dport = p->sport;                                                    \
 	r.protocol = p->protocol;                                              \
+	flow = bpf_map_lookup_elem(&flows##V, &r);                             \
+	if (flow && flow->flags & FLOW_ORPHAN) {                               \
+		flow->dest = p->dest;                                          \
+		flow->last = now_tick();                                       \
+		SET_ADDR(flow->new_saddr, p->daddr);                           \
+		flow->new_sport = p->dport;                                    \
+		return;                                                        \
+	}                                                                      \
+	flow = (void *)scratch->reverse;                                       \
+	__builtin_memset(flow, 0, sizeof(*flow));                              \
 	flow->state = ST_UDP;                                                  \
 	flow->dest = p->dest;                                                  \
 	flow->last = flow->born = now_tick();                                  \
@@ -452,7 +485,7 @@ static __noinline void expect##V(const struct packet *p, const struct dest *d) \
 	flow->new_dport = p->sport;                                            \
 	if (bpf_map_update_elem(&flows##V, &r, flow, BPF_NOEXIST))             \
 		return;                                                        \
-	if (enlist##V(&r, flow->born))                                         \
+	if (enlist##V(scratch, &r, flow->born))                                \
 		bpf_map_delete_elem(&flows##V, &r);                            \
 }
 
@@ -521,6 +554,11 @@ __noinline int schedule(struct packet *p)
 	c = bpf_map_lookup_elem(&dest_counters, &dest);
 	if (!d || !c)
 		return V_DROP;
+	/* A list that is read while others get its place. */
+	if (d->service != s->id) {
+		count_drop(DROP_NO_SERVER);
+		return V_DROP;
+	}
 	/* The answers to a process here need a flow. */
 	if (s->flags & SERVICE_ONE_PACKET && p->protocol == IPPROTO_UDP && !p->local) {
 		c->connections++;

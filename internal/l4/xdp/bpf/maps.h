@@ -164,7 +164,9 @@ struct {
 	PIN;
 } settings SEC(".maps");
 
-/* Room for entries that are being made: the stack is 512 bytes. */
+/* Room for entries that are being made: the stack is 512 bytes. What a process
+ * has done by hand has its own: before Linux 6.3 packets may come in between. */
+#define BY_HAND 1
 struct scratch {
 	__u64 forward[16], reverse[16], entry[8], key[8], answer[8], cached[10];
 	__u32 complaints_second, complaints; /* ICMP errors of this second */
@@ -174,7 +176,7 @@ struct scratch {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, 1 + BY_HAND);
 	__type(key, __u32);
 	__type(value, struct scratch);
 } scratches SEC(".maps");

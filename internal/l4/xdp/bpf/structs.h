@@ -218,5 +218,6 @@ struct packet {
 	__u16 inner;	/* offset of the packet in an ICMP error */
 	__u16 inner_l4;
 	__u8 local;	/* of a process on this host, on its way to the loopback */
-	__u8 zero[3];
+	__u8 by_hand;	/* not a packet: an order of the process */
+	__u8 zero[2];
 };
