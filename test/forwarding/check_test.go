@@ -129,14 +129,14 @@ func TestLesserHosts(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			d := l.start("d", text, func(d *director) []string { return append(c.argv, d.program, "run", d.file) })
 			defer d.stop()
-			if seen := l.who(3); !only(seen, "1") {
+			if seen := l.count(3); !only(seen, "1") {
 				t.Errorf("requests went to %v", seen)
 			}
 			if !strings.Contains(d.log.String(), c.log) {
 				t.Errorf("it has not said %q:\n%s", c.log, d.log)
 			}
 			d.reload(text)
-			if seen := l.who(3); !only(seen, "1") {
+			if seen := l.count(3); !only(seen, "1") {
 				t.Errorf("after a reload requests went to %v", seen)
 			}
 		})

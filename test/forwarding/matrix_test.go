@@ -84,9 +84,9 @@ func (c cell) config() string {
 	if c.method == "NAT" || c.method == "FULLNAT" {
 		network, port = "80", "8080"
 	}
-	check := "TCP_CHECK {\n      connect_timeout 1"
+	check := "TCP_CHECK {\n      connect_timeout 10"
 	if c.network == "udp" {
-		check = "UDP_CHECK {\n      payload 68\n      require_reply\n      max_reply_length 2000\n      connect_timeout 1"
+		check = "UDP_CHECK {\n      payload 68\n      require_reply\n      max_reply_length 2000\n      connect_timeout 10"
 	}
 	text := ""
 	for _, s := range []struct{ port, scheduler, weight string }{{"80", "rr", "1"}, {"81", "wrr", "3"}} {
@@ -106,13 +106,13 @@ func (c cell) config() string {
 
 // asked is one new connection, or a datagram from a new port: who answered, and
 // whom the server saw.
-func (l *lan) asked(c cell, port string) (name, saw string) {
-	conn, err := l.dialFrom(c.network, c.from(), c.at(port), asking)
+func (l *lan) asked(c cell, port string, within time.Duration) (name, saw string) {
+	conn, err := l.dialFrom(c.network, c.from(), c.at(port), within)
 	if err != nil {
 		return "nobody", err.Error()
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(asking))
+	_ = conn.SetDeadline(time.Now().Add(within))
 	text := ""
 	if c.network == "tcp" {
 		text, err = ask(conn, "/")
@@ -127,10 +127,10 @@ func (l *lan) asked(c cell, port string) (name, saw string) {
 }
 
 // turns counts who answers.
-func (l *lan) turns(c cell, port string, n int) map[string]int {
+func (l *lan) turns(c cell, port string, n int, within time.Duration) map[string]int {
 	seen := map[string]int{}
 	for range n {
-		name, _ := l.asked(c, port)
+		name, _ := l.asked(c, port, within)
 		seen[name]++
 	}
 	return seen
@@ -176,13 +176,13 @@ func TestMethods(t *testing.T) {
 
 	for _, c := range cells() {
 		t.Run(c.name(), func(t *testing.T) {
-			if seen := l.turns(c, "80", 10); seen["1"] != 5 || seen["2"] != 5 {
+			if seen := l.turns(c, "80", 10, patience); seen["1"] != 5 || seen["2"] != 5 {
 				t.Errorf("rr: ten went to %v", seen)
 			}
-			if seen := l.turns(c, "81", 12); seen["1"] != 9 || seen["2"] != 3 {
+			if seen := l.turns(c, "81", 12, patience); seen["1"] != 9 || seen["2"] != 3 {
 				t.Errorf("wrr: twelve by weights 3 and 1 went to %v", seen)
 			}
-			if _, saw := l.asked(c, "80"); saw != c.seen() {
+			if _, saw := l.asked(c, "80", patience); saw != c.seen() {
 				t.Errorf("the server sees %s, not %s", saw, c.seen())
 			}
 			if c.network == "tcp" {
@@ -196,7 +196,7 @@ func TestMethods(t *testing.T) {
 	all := func(names ...string) func() bool {
 		return func() bool {
 			for _, c := range cells() {
-				if !only(l.turns(c, "80", 2), names...) || !only(l.turns(c, "81", 4), names...) {
+				if !only(l.turns(c, "80", 2, asking), names...) || !only(l.turns(c, "81", 4, asking), names...) {
 					return false
 				}
 			}
@@ -213,7 +213,7 @@ func TestMethods(t *testing.T) {
 			t.Errorf("check after down:\n%s", got)
 		}
 	}
-	if seen := l.turns(cell{"TUN", "tcp", false, "103"}, "80", 1); seen["nobody"] != 1 {
+	if seen := l.turns(cell{"TUN", "tcp", false, "103"}, "80", 1, asking); seen["nobody"] != 1 {
 		t.Errorf("after `realserver down` %v answered by TUN", seen)
 	}
 	if t.Failed() {
@@ -230,7 +230,7 @@ func (l *lan) megabytes(t *testing.T, c cell) {
 		fmt.Sprintf("PUT /put/%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", name, len(body), body),
 	} {
 		method, _, _ := strings.Cut(request, " ")
-		conn, err := l.dialFrom(c.network, c.from(), c.at("80"), asking)
+		conn, err := l.dialFrom(c.network, c.from(), c.at("80"), patience)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -274,14 +274,18 @@ func datagram(conn interface {
 	return string(answer[:n]), err
 }
 
-// drain reads late answers away.
-func (l *lan) drain(conn net.Conn) {
-	var b [4 * datagramSize]byte
+// answerOf sends a datagram of a size and waits for the answer to it, past those to
+// datagrams of other sizes that come late.
+func answerOf(conn net.Conn, size int) (words []string, err error) {
+	text, err := datagram(conn, make([]byte, size))
 	for {
-		_ = conn.SetReadDeadline(time.Now().Add(asking / 20))
-		if _, err := conn.Read(b[:]); err != nil {
-			return
+		if words = strings.Fields(text); err != nil || len(words) != 4 || words[2] == fmt.Sprint(size) {
+			return words, err
 		}
+		var answer [4 * datagramSize]byte
+		var n int
+		n, err = conn.Read(answer[:])
+		text = string(answer[:n])
 	}
 }
 
@@ -298,10 +302,9 @@ func (l *lan) datagrams(t *testing.T, c cell) {
 		// the size that does, and is lost: nobody sends UDP's datagrams again.
 		l.eventually("a large datagram gets through the tunnel", func() bool {
 			_ = conn.SetDeadline(time.Now().Add(asking / 4))
-			_, err := datagram(conn, make([]byte, 4*datagramSize))
+			_, err := answerOf(conn, 4*datagramSize+1)
 			return err == nil
 		})
-		l.drain(conn)
 	}
 	first := ""
 	for i := range 1<<20/datagramSize + 8 {
@@ -309,17 +312,16 @@ func (l *lan) datagrams(t *testing.T, c cell) {
 		if i%128 == 1 {
 			size = 4 * datagramSize
 		}
-		_ = conn.SetDeadline(time.Now().Add(asking))
-		text, err := datagram(conn, make([]byte, size))
+		_ = conn.SetDeadline(time.Now().Add(patience))
+		words, err := answerOf(conn, size)
 		if err != nil {
 			t.Fatalf("datagram %d of %d bytes: %v", i, size, err)
 		}
-		words := strings.Fields(text)
 		if first == "" {
 			first = words[0]
 		}
-		if len(words) != 4 || words[0] != first || words[2] != fmt.Sprint(size) || len(words[3]) != datagramSize {
-			t.Fatalf("datagram %d of %d bytes to server %s was answered %.40q", i, size, first, text)
+		if len(words) != 4 || words[0] != first || len(words[3]) != datagramSize {
+			t.Fatalf("datagram %d of %d bytes to server %s was answered %.40q", i, size, first, words)
 		}
 	}
 }

@@ -125,7 +125,7 @@ func (f *counted) lost(l *lan) (sent uint64, lost []uint64) {
 		}
 		return list
 	}
-	for end := time.Now().Add(asking); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if lost = missing(); len(lost) == 0 {
 			break
 		}
@@ -160,7 +160,7 @@ func (l *lan) fresh(from, addr string, firstPort int) *fresh {
 				continue // somebody has that port
 			}
 			asked++
-			_ = conn.SetDeadline(time.Now().Add(asking))
+			_ = conn.SetDeadline(time.Now().Add(patience / 3))
 			if _, err := datagram(conn, []byte("x")); err != nil {
 				lost++
 			}
@@ -208,9 +208,9 @@ func TestNothingLost(t *testing.T) {
 		method := []string{"NAT", "DR"}[i]
 		// Once back and forth first: neighbours are not known yet.
 		for range 3 {
-			c, err := l.dialFrom("udp", from, to, asking)
+			c, err := l.dialFrom("udp", from, to, patience)
 			if err == nil {
-				_ = c.SetDeadline(time.Now().Add(asking))
+				_ = c.SetDeadline(time.Now().Add(patience))
 				if _, err = datagram(c, []byte("x")); err != nil {
 					t.Fatalf("%s: %v", method, err)
 				}

@@ -19,13 +19,14 @@ import (
 )
 
 // How many connections are there when the director is lost, how much each
-// download is, and what a client reads a second: it lasts longer than any
-// takeover.
+// download is, and how much of it a client reads four times a second. The last
+// part is read when another director has the address.
 const (
 	downloading  = 200
 	idling       = 200
 	downloadSize = 384 << 10
-	readRate     = 64 << 10
+	readAtOnce   = 16 << 10
+	lastPart     = 128 << 10
 )
 
 // pairOf is the two directors of a takeover.
@@ -125,9 +126,10 @@ func (l *lan) connectTo(address string, n int) (list []net.Conn) {
 	return list
 }
 
-// slowly reads a whole download at readRate.
-func slowly(c net.Conn) error {
-	_ = c.SetDeadline(time.Now().Add(3 * patience))
+// slowly reads a whole download, the last part of it when the address has been
+// taken.
+func slowly(c net.Conn, taken <-chan struct{}) error {
+	_ = c.SetDeadline(time.Now().Add(5 * patience))
 	if _, err := fmt.Fprint(c, "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 		return err
 	}
@@ -137,7 +139,15 @@ func slowly(c net.Conn) error {
 	}
 	defer r.Body.Close()
 	total := 0
-	for b := make([]byte, readRate/4); ; time.Sleep(time.Second / 4) {
+	for b := make([]byte, readAtOnce); ; {
+		if total+readAtOnce > downloadSize-lastPart {
+			<-taken
+		} else {
+			select {
+			case <-taken:
+			case <-time.After(time.Second / 4):
+			}
+		}
 		n, err := io.ReadFull(r.Body, b)
 		total += n
 		if err == io.EOF || err == io.ErrUnexpectedEOF {
@@ -171,9 +181,18 @@ func (p *pairOf) survive(synced bool, lose func()) {
 		}
 	}
 	var over sync.WaitGroup
+	taken := make(chan struct{})
+	defer func() {
+		select {
+		case <-taken:
+		default:
+			close(taken)
+		}
+		over.Wait()
+	}()
 	results := make([]error, downloading)
 	for i, c := range p.connect(downloading) {
-		over.Go(func() { results[i] = slowly(c) })
+		over.Go(func() { results[i] = slowly(c, taken) })
 	}
 	if synced {
 		p.eventually("the backup knows the connections", func() bool { s := p.e.pairStatus(); return s.active() >= idling+downloading })
@@ -183,6 +202,7 @@ func (p *pairOf) survive(synced bool, lose func()) {
 	}
 	lose()
 	p.eventually("the backup has the address", func() bool { return p.holds("e", vip) })
+	close(taken)
 	bad := 0
 	for i, c := range idle {
 		_ = c.SetDeadline(time.Now().Add(patience))
@@ -211,7 +231,8 @@ func (p *pairOf) stopMaster() { p.d.stop() }
 
 // killMaster ends all processes of the master at once.
 func (p *pairOf) killMaster() {
-	child := p.d.failover()
+	child := p.d.another(0)
+	_ = syscall.Kill(p.d.cmd.Process.Pid, syscall.SIGSTOP) // so that it does nothing more
 	_ = syscall.Kill(child, syscall.SIGKILL)
 	_ = p.d.cmd.Process.Kill()
 	_ = p.d.cmd.Wait()

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // names makes a directory with the program under the names that people type.
@@ -47,11 +48,14 @@ func (l *lan) typed(n, commands string) (string, error) {
 	return out.String(), err
 }
 
-// curl asks n times through the virtual address, as the write-ups do.
-func (l *lan) curl(n int) map[string]int {
+// curl asks n times through the virtual address, as the write-ups do. Each time
+// somebody answers, or refuses, or has all of the patience.
+func (l *lan) curl(n int) map[string]int { return l.curlWithin(n, patience) }
+
+func (l *lan) curlWithin(n int, within time.Duration) map[string]int {
 	seen := map[string]int{}
 	for range n {
-		text, err := l.in("c", "curl", "-s", "-m", "2", "http://"+vip+"/").Output()
+		text, err := l.in("c", "curl", "-s", "-m", fmt.Sprint(within.Seconds()), "http://"+vip+"/").Output()
 		name, _, _ := strings.Cut(string(text), " ")
 		if err != nil || name == "" {
 			name = "nobody"
@@ -178,7 +182,7 @@ func TestByHandNAT(t *testing.T) {
 	})
 	t.Run("save and restore", func(t *testing.T) {
 		l.types("d", "ipvsadm -Sn > "+l.dir+"/rules; ipvsadm -C")
-		if seen := l.curl(1); seen["nobody"] != 1 {
+		if seen := l.curlWithin(1, asking); seen["nobody"] != 1 {
 			t.Errorf("after -C: %v", seen)
 		}
 		l.types("d", "ipvsadm -R < "+l.dir+"/rules")
@@ -243,7 +247,7 @@ func TestByHandDR(t *testing.T) {
 		t.Errorf("with both again: %v", seen)
 	}
 	l.types("d", "ipvsadm -C")
-	if seen := l.curl(1); seen["nobody"] != 1 {
+	if seen := l.curlWithin(1, asking); seen["nobody"] != 1 {
 		t.Errorf("after -C: %v", seen)
 	}
 	l.end(l.started("d"), syscall.SIGTERM)
@@ -327,12 +331,12 @@ func TestWrittenUp(t *testing.T) {
 		t.Errorf("ten requests went to %v", seen)
 	}
 	l.silence("1")
-	l.eventually("server 1 leaves", func() bool { return only(l.curl(4), "2") })
+	l.eventually("server 1 leaves", func() bool { return only(l.curlWithin(4, asking), "2") })
 	if got := l.types("d", "ipvsadm -Ln"); strings.Contains(got, "10.79.0.21") || !strings.Contains(got, "-> 10.79.0.22:80                Route   1") {
 		t.Errorf("ipvsadm -Ln:\n%s", got)
 	}
 	l.serve("1")
-	l.eventually("server 1 comes back", func() bool { return only(l.curl(4), "1", "2") })
+	l.eventually("server 1 comes back", func() bool { return only(l.curlWithin(4, asking), "1", "2") })
 
 	d.stop()
 	if seen := l.curl(4); !only(seen, "1", "2") {
@@ -342,7 +346,7 @@ func TestWrittenUp(t *testing.T) {
 		t.Errorf("ip addr show eth0:\n%s", got)
 	}
 	e.stop()
-	if seen := l.curl(2); seen["nobody"] != 2 {
+	if seen := l.curlWithin(2, asking); seen["nobody"] != 2 {
 		t.Errorf("with both stopped: %v", seen)
 	}
 }
@@ -379,7 +383,7 @@ func TestRealServer(t *testing.T) {
 	if got := l.realserver("1", "check"); strings.Contains(got, "MISSING") || strings.Contains(got, "exit status") {
 		t.Errorf("there, after up:\n%s", got)
 	}
-	if seen := l.who(4); seen["1"] != 2 || seen["2"] != 2 {
+	if seen := l.count(4); seen["1"] != 2 || seen["2"] != 2 {
 		t.Errorf("requests went to %v", seen)
 	}
 	// The address stays where it was put by hand; what up did is undone.
