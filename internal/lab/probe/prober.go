@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"time"
 	"unsafe"
 
@@ -70,9 +71,20 @@ func Run(vips []netip.Addr, stop *os.File, out io.Writer) error {
 }
 
 // hurry asks for real-time scheduling, since a probe that comes late sees
-// nothing. Without the right to it the probe is only less exact.
+// nothing. All threads get it, and later ones inherit it: coming back from a
+// system call, the prober's own may wait for a lock of the runtime, which one
+// that has no processor holds. Without the right to it the probe is only less
+// exact.
 func hurry() {
-	_ = unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 60}, 0)
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return
+	}
+	for _, t := range tasks {
+		if id, err := strconv.Atoi(t.Name()); err == nil {
+			_ = unix.SchedSetAttr(id, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 60}, 0)
+		}
+	}
 	_ = unix.Mlockall(unix.MCL_CURRENT)
 }
 
