@@ -92,15 +92,26 @@ func TestKilled(t *testing.T) {
 	}
 	p.must("down")
 	p.clean()
-	// And a new one is not disturbed by what a killed one leaves.
-	cmd = p.command("up", "-software", "keepalived", example("v3-50ms"))
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+	// And a new one is not disturbed by what a killed one leaves. One that was
+	// whole before it was killed is none of that kind: then it is tried again.
+	up := []string{"-software", "keepalived", slower(t, "v3-50ms")}
+	for tries := 5; ; tries-- {
+		cmd = p.command("up", up...)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		p.until("a first namespace", p.begun)
+		cmd.Process.Kill()
+		cmd.Wait()
+		_, err := p.lab("up", up...)
+		if err == nil {
+			break
+		}
+		if tries == 1 || !strings.Contains(err.Error(), "is up already") {
+			t.Fatal(err)
+		}
+		p.must("down", "v3fast")
 	}
-	p.until("a first namespace", func() bool { return len(p.traces()) > 3 })
-	cmd.Process.Kill()
-	cmd.Wait()
-	p.must("up", "-software", "keepalived", slower(t, "v3-50ms"))
 	p.must("down", "v3fast")
 	p.clean()
 }
@@ -125,7 +136,7 @@ func TestInterrupted(t *testing.T) {
 	}{
 		{"drill", []string{"drill", "-software", "keepalived", "-topology", example("v3-50ms"), "freeze-all"}, func() bool { return running(p, "keepalived") >= 4 }},
 		{"up -stay", []string{"up", "-stay", "-software", "keepalived", example("v3-50ms")}, func() bool { return running(p, "keepalived") >= 4 }},
-		{"up at its beginning", []string{"up", "-software", "keepalived", example("v3-50ms")}, func() bool { return len(p.traces()) > 2 }},
+		{"up at its beginning", []string{"up", "-software", "keepalived", example("v3-50ms")}, p.begun},
 	} {
 		cmd := p.command(c.args[0], c.args[1:]...)
 		if err := cmd.Start(); err != nil {

@@ -102,6 +102,13 @@ func (p *place) traces() (found []string) {
 	return found
 }
 
+// begun says whether a lab is at least being made. It looks for no processes:
+// on a busy machine that takes longer than a lab needs to come up.
+func (p *place) begun() bool {
+	names, _ := filepath.Glob("/run/netns/" + p.prefix + "*")
+	return len(names) > 0
+}
+
 // clean fails the test when anything is left.
 func (p *place) clean() {
 	p.t.Helper()
