@@ -402,3 +402,27 @@ func FuzzHeap(f *testing.F) {
 		}
 	})
 }
+
+// When the point whose turn it was goes and was the circle's last, its turn is
+// the first one's: the next request goes to the second, as with HAProxy.
+func TestRingTurnsAfterTheLastPoint(t *testing.T) {
+	tab := table(Consistent, Options{}, 1, 1, 1)
+	points := func() []point { return tab.alg.(*ring).act.points }
+	for range points() { // the last of these turns is the last point's
+		tab.Next(nil)
+	}
+	gone := points()[len(points())-1].node
+	tab.Set(gone, 0)
+	for i := range points() {
+		if want, got := points()[(i+1)%len(points())].node, tab.Next(nil); got != want {
+			t.Fatalf("turn %d is node %d's, not node %d's", i+1, got.ID, want.ID)
+		}
+	}
+	for _, n := range tab.Nodes {
+		tab.Set(n, 0)
+	}
+	tab.Set(gone, Scale)
+	if got := tab.Next(nil); got != gone {
+		t.Errorf("after an empty circle: %+v", got)
+	}
+}

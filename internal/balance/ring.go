@@ -123,8 +123,8 @@ func (c *circle) drop(n *Node, want, have int) {
 		}
 		kept = append(kept, p)
 	}
-	if last >= len(kept) {
-		last = -1
+	if last >= len(kept) { // there is none after it: the first, as HAProxy has it
+		last = min(0, len(kept)-1)
 	}
 	clear(c.points[len(kept):])
 	c.points, c.last = kept, last

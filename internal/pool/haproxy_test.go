@@ -24,10 +24,13 @@ import (
 // haproxy process and one of ours; both get the same requests and the same
 // commands, and must name the same server each time.
 
+const haproxyPath = "/usr/sbin/haproxy"
+
+// Sockets of HAProxy in its directory: another HAProxy could listen on a port
+// beside it, and take some of the requests.
 const (
-	haproxyPath   = "/usr/sbin/haproxy"
-	haproxyPort   = 21200
-	haproxyOrigin = 21201
+	haproxyFront  = "front"
+	haproxyOrigin = "origin"
 )
 
 // haCase is one backend.
@@ -52,7 +55,7 @@ type haServer struct {
 func haServers(specs ...haServer) ([]string, []*model.Server) {
 	var lines []string
 	for i, s := range specs {
-		l := fmt.Sprintf("server s%d 127.0.0.1:%d weight %d", i+1, haproxyOrigin, s.weight)
+		l := fmt.Sprintf("server s%d unix@%s weight %d", i+1, haproxyOrigin, s.weight)
 		if s.backup {
 			l += " backup"
 		}
@@ -301,6 +304,10 @@ func TestSameEventsAsHAProxy(t *testing.T) {
 	log, err := net.ListenPacket("udp", "127.0.0.1:0")
 	must(t, err)
 	defer log.Close()
+	server, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer server.Close()
+	port := server.Addr().(*net.TCPAddr).Port
 	dir := t.TempDir()
 	ha := runHAProxy(t, dir, fmt.Sprintf(`global
   nbthread 1
@@ -312,7 +319,7 @@ defaults
   timeout client 60s
   timeout server 5s
 frontend front
-  bind 127.0.0.1:%d
+  bind unix@%s
 backend b
   log global
   option redispatch
@@ -321,10 +328,10 @@ backend b
   server s3 127.0.0.1:%d backup
   server s4 127.0.0.1:%d disabled
   server s5 127.0.0.1:%d track b/s1
-`, dir, log.LocalAddr(), haproxyPort, haproxyPort, haproxyPort, haproxyPort, haproxyPort, haproxyPort))
+`, dir, log.LocalAddr(), haproxyFront, port, port, port, port, port))
 	r := &recorder{}
 	p := &model.Proxy{Name: "b", ID: 3, Mode: model.ModeHTTP, Backend: model.Backend{Servers: servers(5, func(i int, s *model.Server) {
-		s.Addr.Port = haproxyPort
+		s.Addr.Port = port
 		s.Weight = weight([]int{10, 3, 1, 1, 1}[i-1])
 		s.Check.Enabled, s.Backup, s.Disabled = i == 1, i == 3, i == 4
 		if i == 5 {
@@ -449,13 +456,13 @@ defaults
   timeout client 60s
   timeout server 5s
 frontend origin
-  bind 127.0.0.1:%d
+  bind unix@%s
   http-request return status 200
 frontend front
-  bind 127.0.0.1:%d
+  bind unix@%s
   http-request set-src hdr(x-src)
   use_backend %%[req.hdr(x-case)]
-`, dir, haproxyOrigin, haproxyPort)
+`, dir, haproxyOrigin, haproxyFront)
 	for _, c := range cases {
 		fmt.Fprintf(&cfg, "backend %s\n  http-response set-header x-server %%s\n", c.name)
 		for l := range strings.Lines(c.balance) {
@@ -475,6 +482,7 @@ func runHAProxy(t *testing.T, dir, cfg string) *haproxy {
 	}
 	var out bytes.Buffer
 	cmd := exec.Command(haproxyPath, "-db", "-f", file)
+	cmd.Dir = dir
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -488,7 +496,7 @@ func runHAProxy(t *testing.T, dir, cfg string) *haproxy {
 	ha := &haproxy{socket: dir + "/sock"}
 	for {
 		var err error
-		if ha.conn, err = net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", haproxyPort)); err == nil {
+		if ha.conn, err = net.Dial("unix", filepath.Join(dir, haproxyFront)); err == nil {
 			break
 		}
 		select {
