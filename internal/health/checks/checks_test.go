@@ -228,6 +228,27 @@ func TestConnectFailures(t *testing.T) {
 	}
 }
 
+// late is a connection whose time runs out, if it is bounded, when an answer is
+// read: not before, however long this machine takes for what comes before.
+type late struct {
+	net.Conn
+	t       *testing.T
+	bounded bool
+}
+
+func (c *late) SetDeadline(at time.Time) error {
+	c.bounded = !at.IsZero()
+	return nil
+}
+
+func (c *late) Read(p []byte) (int, error) {
+	if !c.bounded {
+		c.t.Error("an answer may take for ever")
+	}
+	c.Conn.SetReadDeadline(time.Unix(1, 0))
+	return c.Conn.Read(p)
+}
+
 func TestTimeouts(t *testing.T) {
 	for _, c := range []struct {
 		check model.Check
@@ -239,7 +260,11 @@ func TestTimeouts(t *testing.T) {
 	} {
 		s := server{read: true, stay: true}
 		x := target(s.start(t))
-		x.Reply = time.Millisecond
+		dial := x.Dial
+		x.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			c, err := dial(ctx, network, addr)
+			return &late{Conn: c, t: t}, err
+		}
 		if got := compile(t, c.check).Run(t.Context(), x); got != c.want {
 			t.Errorf("got %v %+v, want %+v", got.Status, got, c.want)
 		}

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 
 	"evenkeel/internal/model"
+	"evenkeel/test/loopback"
 )
 
 // limit is the connect_timeout of checks that should not need it.
@@ -490,11 +491,15 @@ func TestRealWatching(t *testing.T) {
 // is not nil.
 func packetServer(t *testing.T, answer func(q []byte) [][]byte, over func(q []byte) []byte) *net.TCPAddr {
 	t.Helper()
-	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	a := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: loopback.Ports(t, 1)}
+	c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(a.AddrPort()))
+	for tries := 0; err != nil && tries < 100; tries++ {
+		a.Port = loopback.Ports(t, 1)
+		c, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(a.AddrPort()))
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := net.TCPAddrFromAddrPort(c.LocalAddr().(*net.UDPAddr).AddrPort())
 	done := make(chan struct{})
 	t.Cleanup(func() { c.Close(); <-done })
 	go func() {

@@ -25,6 +25,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"evenkeel/internal/model"
+	"evenkeel/test/loopback"
 )
 
 // peer starts a program that has to be installed, and waits until it listens
@@ -106,6 +107,8 @@ func local(port int) RealTarget {
 func TestRealNginx(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := certificate(t, dir, "www.example.com")
+	plain := loopback.Ports(t, 2)
+	secure := plain + 1
 	const page = "<html>all is well</html>\n"
 	conf := fmt.Sprintf(`daemon off; pid %[1]s/pid; error_log %[1]s/error; user root;
 events {}
@@ -113,13 +116,13 @@ http {
   access_log off; root %[1]s;
   client_body_temp_path %[1]s/b; proxy_temp_path %[1]s/p; fastcgi_temp_path %[1]s/f; uwsgi_temp_path %[1]s/u; scgi_temp_path %[1]s/s;
   ssl_certificate %[2]s; ssl_certificate_key %[3]s;
-  server { listen 127.0.0.1:21010; listen 127.0.0.1:21011 ssl; server_name other; location / { return 404; } location = /host { return 200 "$host|$ssl_server_name"; } }
-  server { listen 127.0.0.1:21010; listen 127.0.0.1:21011 ssl; server_name www.example.com;
+  server { listen 127.0.0.1:%[4]d; listen 127.0.0.1:%[5]d ssl; server_name other; location / { return 404; } location = /host { return 200 "$host|$ssl_server_name"; } }
+  server { listen 127.0.0.1:%[4]d; listen 127.0.0.1:%[5]d ssl; server_name www.example.com;
     location = /down { return 503; }
     location = /host { return 200 "$host|$ssl_server_name"; }
-    location = /chunked { gzip off; proxy_pass http://127.0.0.1:21010/page; proxy_set_header Host www.example.com; chunked_transfer_encoding on; }
+    location = /chunked { gzip off; proxy_pass http://127.0.0.1:%[4]d/page; proxy_set_header Host www.example.com; chunked_transfer_encoding on; }
   }
-}`, dir, cert, key)
+}`, dir, cert, key, plain, secure)
 	for name, text := range map[string]string{"nginx.conf": conf, "page": page} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
@@ -128,7 +131,7 @@ http {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	peer(t, 21010, "nginx", "-p", dir, "-e", dir+"/error", "-c", dir+"/nginx.conf")
+	peer(t, plain, "nginx", "-p", dir, "-e", dir+"/error", "-c", dir+"/nginx.conf")
 	for _, x := range []struct {
 		name    string
 		version string
@@ -147,7 +150,7 @@ http {
 		{"no sni", "", "www.example.com", false, model.CheckURL{Path: "/host", Regex: `^www\.example\.com\|$`}, "HTTP status 200 for /host", ""},
 		{"sni", "", "www.example.com", true, model.CheckURL{Path: "/host", Regex: `^www\.example\.com\|www\.example\.com$`}, "HTTP status 200, but nothing matches", "HTTP status 200 for /host"},
 	} {
-		for kind, port := range map[model.RealCheckKind]int{model.CheckerHTTP: 21010, model.CheckerSSL: 21011} {
+		for kind, port := range map[model.RealCheckKind]int{model.CheckerHTTP: plain, model.CheckerSSL: secure} {
 			want := x.plain
 			if kind == model.CheckerSSL && x.secure != "" {
 				want = x.secure
@@ -163,9 +166,11 @@ http {
 // s_server ends a connection without a close_notify; tls_compliant minds.
 func TestRealOpenSSL(t *testing.T) {
 	cert, key := certificate(t, t.TempDir(), "x")
-	peer(t, 21012, "openssl", "s_server", "-accept", "127.0.0.1:21012", "-cert", cert, "-key", key, "-www", "-quiet")
+	port := loopback.Ports(t, 1)
+	addr := fmt.Sprintf("127.0.0.1:%d", port)
+	peer(t, port, "openssl", "s_server", "-accept", addr, "-cert", cert, "-key", key, "-www", "-quiet")
 	c := model.RealCheck{Kind: model.CheckerSSL, HTTP: &model.HTTPCheckSpec{URLs: []*model.CheckURL{{Path: "/", Regex: "s_server"}}}}
-	if got := compileReal(t, c, nil).Run(t.Context(), local(21012)); !strings.HasPrefix(got.Text, "HTTP status 200 for / on 127.0.0.1:21012 in ") {
+	if got := compileReal(t, c, nil).Run(t.Context(), local(port)); !strings.HasPrefix(got.Text, "HTTP status 200 for / on "+addr+" in ") {
 		t.Error(got.Text)
 	}
 	// The SSL block's certificate is shown to who asks, with its key encrypted
@@ -174,7 +179,8 @@ func TestRealOpenSSL(t *testing.T) {
 	if out, err := exec.Command("openssl", "ec", "-in", key, "-aes128", "-passout", "pass:secret", "-out", locked).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	peer(t, 0, "openssl", "s_server", "-accept", "127.0.0.1:21013", "-cert", cert, "-key", key, "-www", "-quiet", "-Verify", "1", "-verify_quiet", "-tls1_2")
+	port = loopback.Ports(t, 1)
+	peer(t, 0, "openssl", "s_server", "-accept", fmt.Sprintf("127.0.0.1:%d", port), "-cert", cert, "-key", key, "-www", "-quiet", "-Verify", "1", "-verify_quiet", "-tls1_2")
 	for name, x := range map[string]struct {
 		ssl *model.CheckSSL
 		ok  bool
@@ -186,7 +192,7 @@ func TestRealOpenSSL(t *testing.T) {
 		k := compileReal(t, c, nil)
 		var got RealResult
 		for late := time.Now().Add(limit); time.Now().Before(late); time.Sleep(10 * time.Millisecond) {
-			if got = k.Run(t.Context(), local(21013)); !strings.Contains(got.Text, "refused") {
+			if got = k.Run(t.Context(), local(port)); !strings.Contains(got.Text, "refused") {
 				break
 			}
 		}
@@ -255,27 +261,28 @@ func TestRealCutTLS(t *testing.T) {
 }
 
 func TestRealSocat(t *testing.T) {
-	peer(t, 0, "socat", "UDP4-RECVFROM:21020,bind=127.0.0.1,fork", "SYSTEM:cat")
+	echo, mail := loopback.Ports(t, 1), loopback.Ports(t, 1)
+	peer(t, 0, "socat", fmt.Sprintf("UDP4-RECVFROM:%d,bind=127.0.0.1,fork", echo), "SYSTEM:cat")
 	script := filepath.Join(t.TempDir(), "smtp")
 	if err := os.WriteFile(script, []byte("#!/bin/sh\nprintf '220 hello\\r\\n'; read x; printf '250 ok\\r\\n'; read x; printf '221 bye\\r\\n'\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	peer(t, 21021, "socat", "TCP4-LISTEN:21021,bind=127.0.0.1,fork,reuseaddr", "EXEC:"+script)
+	peer(t, mail, "socat", fmt.Sprintf("TCP4-LISTEN:%d,bind=127.0.0.1,fork,reuseaddr", mail), "EXEC:"+script)
 	c := model.RealCheck{Kind: model.CheckerUDP, Timeout: 2 * time.Second,
 		UDP: &model.UDPCheckSpec{Payload: []byte("echo me"), RequireReply: true, Reply: []byte("echo me"), MinReply: 7}}
 	k := compileReal(t, c, nil)
 	var got RealResult
 	for late := time.Now().Add(limit); time.Now().Before(late); { // until it listens
-		if got = k.Run(t.Context(), local(21020)); got.OK {
+		if got = k.Run(t.Context(), local(echo)); got.OK {
 			break
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	if !strings.HasPrefix(got.Text, "reply of 7 octets from 127.0.0.1:21020 in ") {
+	if !strings.HasPrefix(got.Text, fmt.Sprintf("reply of 7 octets from 127.0.0.1:%d in ", echo)) {
 		t.Error(got.Text)
 	}
 	c = model.RealCheck{Kind: model.CheckerSMTP}
-	if got := compileReal(t, c, nil).Run(t.Context(), local(21021)); !strings.HasPrefix(got.Text, "SMTP answers on 127.0.0.1:21021 in ") {
+	if got := compileReal(t, c, nil).Run(t.Context(), local(mail)); !strings.HasPrefix(got.Text, fmt.Sprintf("SMTP answers on 127.0.0.1:%d in ", mail)) {
 		t.Error(got.Text)
 	}
 }
@@ -334,7 +341,7 @@ func TestRealRoutes(t *testing.T) {
 		target := RealTarget{Server: netip.MustParseAddrPort("10.98.0.1:80")}
 		nobody := RealTarget{Server: netip.MustParseAddrPort("10.98.0.77:80")}
 		ping := func(o model.ConnectTo) model.RealCheck {
-			return model.RealCheck{Kind: model.CheckerPING, Connect: o, Timeout: limit}
+			return model.RealCheck{Kind: model.CheckerPING, Connect: o, Timeout: 3 * time.Second}
 		}
 		tcp := func(o model.ConnectTo) model.RealCheck {
 			return model.RealCheck{Kind: model.CheckerTCP, Connect: o}
