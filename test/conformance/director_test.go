@@ -87,7 +87,7 @@ func newSlowDirector(t testing.TB, program string, pace time.Duration) *director
 func (d *director) sleep(t time.Duration) { time.Sleep(t * d.pace) }
 
 // clock is a duration in a configuration text.
-var clock = regexp.MustCompile(`(\b(?:timeout [a-z-]+|pool-purge-delay|inter|agent-inter|tcp-request inspect-delay) )(\d+)(ms|s)\b`)
+var clock = regexp.MustCompile(`(\b(?:timeout [a-z-]+|wait-for-body time|pool-purge-delay|inter|agent-inter|tcp-request inspect-delay) )(\d+)(ms|s)?\b`)
 
 // slower multiplies the durations of a configuration text.
 func slower(text string, pace time.Duration) string {

@@ -7,6 +7,7 @@ func TestSlower(t *testing.T) {
 		" timeout client 2s\n timeout http-keep-alive 300ms\n":                 " timeout client 24s\n timeout http-keep-alive 3600ms\n",
 		" server s 127.0.0.1:1 check inter 200ms agent-inter 1s weight 2":      " server s 127.0.0.1:1 check inter 2400ms agent-inter 12s weight 2",
 		" tcp-request inspect-delay 1s\n default-server pool-purge-delay 5s\n": " tcp-request inspect-delay 12s\n default-server pool-purge-delay 60s\n",
+		" http-request wait-for-body time 300 at-least 3 if a\n":               " http-request wait-for-body time 3600 at-least 3 if a\n",
 		" http-request deny if { path /timeout/client/2s }\n retries 3\n":      " http-request deny if { path /timeout/client/2s }\n retries 3\n",
 	} {
 		if got := slower(text, 12); got != want {
