@@ -61,17 +61,6 @@ type story struct {
 }
 
 func stories() []story {
-	both := func(from, to time.Duration) func(time.Duration) []record.MAC {
-		return func(at time.Duration) []record.MAC {
-			switch {
-			case at < from:
-				return []record.MAC{amber}
-			case at < to:
-				return []record.MAC{amber, birch}
-			}
-			return []record.MAC{birch}
-		}
-	}
 	return []story{
 		{"nothing happens", one(amber), Span{}, Span{}},
 		{"a takeover after 170 ms", takeover(10*ms, 180*ms), Span{10 * ms, 180 * ms}, Span{}},

@@ -56,18 +56,20 @@ func takeover(from, to time.Duration) func(time.Duration) []record.MAC {
 	}
 }
 
-func TestPhase(t *testing.T) {
-	both := func(from, to time.Duration) func(time.Duration) []record.MAC {
-		return func(at time.Duration) []record.MAC {
-			switch {
-			case at < from:
-				return []record.MAC{amber}
-			case at < to:
-				return []record.MAC{amber, birch}
-			}
-			return []record.MAC{birch}
+// both is amber until from, both of them until to, then birch.
+func both(from, to time.Duration) func(time.Duration) []record.MAC {
+	return func(at time.Duration) []record.MAC {
+		switch {
+		case at < from:
+			return []record.MAC{amber}
+		case at < to:
+			return []record.MAC{amber, birch}
 		}
+		return []record.MAC{birch}
 	}
+}
+
+func TestPhase(t *testing.T) {
 	for _, c := range []struct {
 		name      string
 		owners    func(time.Duration) []record.MAC
