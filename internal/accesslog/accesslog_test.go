@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"evenkeel/internal/model"
+	"evenkeel/test/loopback"
 )
 
 var moment = time.Date(2026, 11, 1, 8, 15, 5, 889182000, time.UTC)
@@ -349,10 +350,11 @@ func TestAgainstHAProxy(t *testing.T) {
 		{"format raw", model.LogRaw, true},
 		{"len 80", model.LogRFC3164, false},
 	}
+	addr := loopback.Address(t)
 	for i, f := range formats {
 		cfg := filepath.Join(t.TempDir(), "haproxy.cfg")
-		text := fmt.Sprintf("global\n log %s %s local%d\ndefaults\n mode http\n log global\n timeout client 5s\n log-format \"hello %s\"\nfrontend fe\n bind 127.0.0.1:21480\n http-request deny\n",
-			c.LocalAddr(), f.word, i%8, strings.Repeat("w", 60))
+		text := fmt.Sprintf("global\n log %s %s local%d\ndefaults\n mode http\n log global\n timeout client 5s\n log-format \"hello %s\"\nfrontend fe\n bind %s\n http-request deny\n",
+			c.LocalAddr(), f.word, i%8, strings.Repeat("w", 60), addr)
 		if err := os.WriteFile(cfg, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -361,7 +363,7 @@ func TestAgainstHAProxy(t *testing.T) {
 			t.Fatal(err)
 		}
 		pid := p.Process.Pid
-		ask(t, "127.0.0.1:21480")
+		ask(t, addr)
 		theirs := receive(t, c)
 		for strings.Contains(theirs, "Proxy fe") || strings.Contains(theirs, "roxy fe started") {
 			theirs = receive(t, c)

@@ -11,12 +11,11 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"evenkeel/test/loopback"
 )
 
-const (
-	haproxyPath = "/usr/sbin/haproxy"
-	haproxyPort = 21600
-)
+const haproxyPath = "/usr/sbin/haproxy"
 
 // TestChoiceAsHAProxy has the real one answer the clients of TestChoice.
 func TestChoiceAsHAProxy(t *testing.T) {
@@ -26,11 +25,12 @@ func TestChoiceAsHAProxy(t *testing.T) {
 	s := newShop(t)
 	dir := t.TempDir()
 	var cfg bytes.Buffer
-	cfg.WriteString("global\n  maxconn 100\ndefaults\n  mode http\n  timeout client 5s\n  timeout server 5s\n  timeout connect 5s\n")
+	cfg.WriteString("global\n  maxconn 100\ndefaults\n  mode http\n  timeout client 30s\n  timeout server 30s\n  timeout connect 30s\n")
 	all := choices()
+	port := loopback.Ports(t, len(all))
 	for i, c := range all {
 		m := c.bind(s)
-		fmt.Fprintf(&cfg, "frontend f%d\n  bind 127.0.0.1:%d ssl", i, haproxyPort+i)
+		fmt.Fprintf(&cfg, "frontend f%d\n  bind 127.0.0.1:%d ssl", i, port+i)
 		for _, x := range m.Certs {
 			fmt.Fprintf(&cfg, " crt %s", dir+x.Path)
 		}
@@ -49,14 +49,14 @@ func TestChoiceAsHAProxy(t *testing.T) {
 			write(t, dir+name, text)
 		}
 	}
-	startHAProxy(t, dir, cfg.String(), haproxyPort+len(all)-1)
+	startHAProxy(t, dir, cfg.String(), port+len(all)-1)
 	for i, c := range all {
 		for key, want := range c.clients {
 			if c.ours {
 				continue
 			}
 			got := "-"
-			x := dialTLS(t, haproxyPort+i, clientFor(key))
+			x := dialTLS(t, port+i, clientFor(key))
 			for name, a := range s.certs {
 				if x != nil && len(x.PeerCertificates) > 0 && same(x.PeerCertificates[0], a.cert) {
 					got = name

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"evenkeel/internal/model"
+	"evenkeel/test/loopback"
 )
 
 // pki is everything that the verification tests present.
@@ -179,9 +180,9 @@ func TestClientVerificationAsHAProxy(t *testing.T) {
 		write(t, dir+name, text)
 	}
 	var cfg strings.Builder
-	cfg.WriteString("defaults\n  mode http\n  timeout client 5s\n  timeout server 5s\n  timeout connect 5s\n")
+	cfg.WriteString("defaults\n  mode http\n  timeout client 30s\n  timeout server 30s\n  timeout connect 30s\n")
 	all := verifications()
-	const port = haproxyPort + 30
+	port := loopback.Ports(t, len(all))
 	for i, v := range all {
 		b := v.bind()
 		fmt.Fprintf(&cfg, "frontend f%d\n  http-request return status 200 hdr v %%[ssl_c_verify]\n  bind 127.0.0.1:%d ssl crt %s verify %s", i, port+i, dir+"/srv.pem", b.Verify)

@@ -21,6 +21,7 @@ import (
 	"evenkeel/internal/keeper/socket"
 	"evenkeel/internal/keeper/worker"
 	"evenkeel/internal/model"
+	"evenkeel/test/loopback"
 )
 
 // The test binary is also the program under test: as a keeper when roleVar
@@ -466,21 +467,11 @@ func (d *daemon) rewrite(text string) {
 	}
 }
 
-// freeAddr finds a port that nobody has.
-func freeAddr(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 func writeConfig(t *testing.T, lines ...string) (path, addr string) {
 	t.Helper()
 	// Where any user can read it: workers give up root.
 	dir := t.TempDir()
-	addr = freeAddr(t)
+	addr = loopback.Address(t)
 	path = filepath.Join(dir, "echo.cfg")
 	text := strings.Join(append([]string{"name one", "listen " + addr}, lines...), "\n")
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"evenkeel/test/loopback"
 )
 
 func TestKilledWorkerComesBackOnTheSameSockets(t *testing.T) {
@@ -114,7 +116,7 @@ func TestBadReloadChangesNothing(t *testing.T) {
 
 func TestReloadClosesWhatIsNotWantedAnyMore(t *testing.T) {
 	config, addr := writeConfig(t)
-	second := freeAddr(t)
+	second := loopback.Address(t)
 	path := filepath.Join(t.TempDir(), "s")
 	d := start(t, config, "-W")
 	d.rewrite("name two\nlisten " + second + "\npath " + path)
