@@ -1,7 +1,6 @@
 package conformance
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -11,10 +10,11 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"evenkeel/test/subject"
 )
 
 // frontends is how many listening sockets a director inherits, besides the
@@ -34,28 +34,10 @@ type director struct {
 	cli     string            // address of fd@${cli}
 	origins map[string]*origin
 	log     *syslog
-	stderr  *output
+	stderr  *subject.Output
 	exited  chan struct{}
 	words   *strings.Replacer // of configuration texts
 	names   *strings.Replacer // addresses back to their names
-}
-
-// output collects what a process writes.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
 }
 
 // deadAddr refuses connections: nobody listens on the first port.
@@ -66,7 +48,7 @@ func newDirector(t testing.TB, program string) *director { return newSlowDirecto
 
 func newSlowDirector(t testing.TB, program string, pace time.Duration) *director {
 	t.Helper()
-	d := &director{t: t, program: program, pace: pace, dir: t.TempDir(), origins: map[string]*origin{}, log: newSyslog(t), stderr: &output{}}
+	d := &director{t: t, program: program, pace: pace, dir: t.TempDir(), origins: map[string]*origin{}, log: newSyslog(t), stderr: &subject.Output{}}
 	words := []string{"{dead}", deadAddr, "{dir}", d.dir, "{log}", d.log.addr()}
 	names := []string{d.dir, "{dir}", d.log.addr(), "{log}"}
 	for _, name := range []string{"s1", "s2", "s3", "s4"} {

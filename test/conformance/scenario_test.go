@@ -38,7 +38,7 @@ type step struct {
 	name    string
 }
 
-const patience = 4 * time.Second
+const patience = 10 * time.Second
 
 // seen is what a step showed of one director.
 type seen struct {
