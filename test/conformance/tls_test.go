@@ -130,7 +130,8 @@ func TestTLS(t *testing.T) {
 		{name: "versions and alpn", files: files, config: "frontend f\n bind {fe1} ssl crt {dir}/a.com.pem ssl-min-ver TLSv1.3 alpn http/1.1\n " + facts + "\n", steps: steps(tlsGet("1.2", "a.com", v12, get), tlsGet("alpn", "a.com", &tls.Config{NextProtos: []string{"h2", "http/1.1"}}, get))},
 		{name: "verify required", files: files, config: "frontend f\n bind {fe1} ssl crt {dir}/a.com.pem ca-file {dir}/ca.pem verify required\n " + facts + "\n", steps: steps(tlsGet("with", "a.com", withCert, get), tlsGet("without, 1.2", "a.com", v12, get))},
 		{name: "verify optional", files: files, config: "frontend f\n bind {fe1} ssl crt {dir}/a.com.pem ca-file {dir}/ca.pem verify optional\n " + facts + "\n", steps: steps(tlsGet("with", "a.com", withCert, get), tlsGet("without", "a.com", none, get))},
-		{name: "backends", files: files, config: `frontend f
+		// Idle connections are counted, so none ends while the other program starts.
+		{name: "backends", files: files, defaults: " timeout client 60s\n timeout http-keep-alive 60s\n default-server pool-purge-delay 60s\n", config: `frontend f
  bind {fe1}
  use_backend verified if { path /v }
  use_backend refused if { path /r }
