@@ -228,7 +228,7 @@ var contract = []struct {
 		w.expect(t, "eth0", map[string]bool{"10.9.0.100/32": true, "2001:db8::100/64": true})
 	}},
 	{"what is wanted once is not put back, until it is wanted anew", func(t *testing.T, w *world) {
-		c := addresses("eth0", 3*time.Second, "10.9.0.100/32", "10.9.0.101/32", "2001:db8::100/64")
+		c := addresses("eth0", time.Minute, "10.9.0.100/32", "10.9.0.101/32", "2001:db8::100/64")
 		c.Addresses[0].Once, c.Addresses[2].Once = true, true
 		w.set(t, "A", c)
 		w.changes(t)
@@ -262,7 +262,7 @@ var contract = []struct {
 	{"what was there stays, for ever and after us", func(t *testing.T, w *world) {
 		w.admin("eth0", "10.9.0.100/24")
 		w.admin("eth0", "2001:db8::100/64")
-		r := w.set(t, "A", addresses("eth0", 3*time.Second, "10.9.0.100/24", "2001:db8::100/64", "10.9.0.101/24"))
+		r := w.set(t, "A", addresses("eth0", time.Minute, "10.9.0.100/24", "2001:db8::100/64", "10.9.0.101/24"))
 		if r.Added != 1 || len(r.Notes) != 2 || r.Notes[0].Owner != "A" || !strings.Contains(r.Notes[0].Text, "10.9.0.100/24 dev eth0") || !strings.Contains(r.Notes[0].Text, "permanent") {
 			t.Errorf("%+v", r)
 		}
@@ -299,22 +299,22 @@ var contract = []struct {
 		w.left("eth0", "10.9.0.100/24")
 		w.left("eth0", "10.9.0.101/24")
 		w.admin("eth0", "10.9.0.102/24")
-		c := addresses("eth0", 3*time.Second, "10.9.0.100/24", "10.9.0.101/24", "10.9.0.102/24")
+		c := addresses("eth0", time.Minute, "10.9.0.100/24", "10.9.0.101/24", "10.9.0.102/24")
 		if n, err := w.Adopt("A", c, netconf.Marked); n != 2 || err != nil {
 			t.Errorf("%d, %v", n, err)
 		}
 		w.expect(t, "eth0", map[string]bool{"10.9.0.100/24": true})
-		w.set(t, "A", addresses("eth0", 3*time.Second, "10.9.0.100/24", "10.9.0.102/24"))
+		w.set(t, "A", addresses("eth0", time.Minute, "10.9.0.100/24", "10.9.0.102/24"))
 		w.expect(t, "eth0", map[string]bool{"10.9.0.100/24": true, "10.9.0.101/24": false, "10.9.0.102/24": true})
 		_ = w.Remove("A")
 		w.expect(t, "eth0", map[string]bool{"10.9.0.100/24": false, "10.9.0.102/24": true})
 	}},
 	{"without Adopt too, by its mark", func(t *testing.T, w *world) {
 		w.left("eth0", "10.9.0.100/24")
-		if r := w.set(t, "A", addresses("eth0", 3*time.Second, "10.9.0.100/24")); len(r.Notes) != 0 {
+		if r := w.set(t, "A", addresses("eth0", time.Minute, "10.9.0.100/24")); len(r.Notes) != 0 {
 			t.Errorf("%+v", r)
 		}
-		if l := w.lease("eth0", "10.9.0.100/24"); l < 2 || l > 3 {
+		if l := w.lease("eth0", "10.9.0.100/24"); l < 30 || l > 60 {
 			t.Errorf("lease %d s", l)
 		}
 		_ = w.Remove("A")
@@ -329,27 +329,27 @@ var contract = []struct {
 		w.expect(t, "eth0", map[string]bool{"10.9.0.100/24": false})
 	}},
 	{"a lease is whole seconds and renewed", func(t *testing.T, w *world) {
-		w.set(t, "A", addresses("eth0", 2500*time.Millisecond, "10.9.0.100/24", "2001:db8::100/64"))
+		w.set(t, "A", addresses("eth0", 59500*time.Millisecond, "10.9.0.100/24", "2001:db8::100/64"))
 		for _, p := range []string{"10.9.0.100/24", "2001:db8::100/64"} {
-			if l := w.lease("eth0", p); l < 2 || l > 3 {
+			if l := w.lease("eth0", p); l < 30 || l > 60 {
 				t.Errorf("%s: lease %d s", p, l)
 			}
 		}
-		*w.clock += 2 * time.Second
+		*w.clock += 50 * time.Second
 		if err := w.Renew("A"); err != nil {
 			t.Error(err)
 		}
-		*w.clock += 2 * time.Second
+		*w.clock += 50 * time.Second
 		if err := w.Renew(); err != nil {
 			t.Error(err)
 		}
 		w.expect(t, "eth0", map[string]bool{"10.9.0.100/24": true, "2001:db8::100/64": true})
 	}},
 	{"a lease that ran out is not renewed", func(t *testing.T, w *world) {
-		w.set(t, "A", addresses("eth0", 2*time.Second, "10.9.0.100/24"))
-		w.set(t, "B", addresses("eth0", 9*time.Second, "10.9.0.101/24"))
+		w.set(t, "A", addresses("eth0", 20*time.Second, "10.9.0.100/24"))
+		w.set(t, "B", addresses("eth0", 90*time.Second, "10.9.0.101/24"))
 		w.take("eth0", "10.9.0.100/24") // as the kernel does at the end
-		*w.clock += 2 * time.Second
+		*w.clock += 20 * time.Second
 		err := w.Renew()
 		var expired *netconf.ExpiredError
 		if !errors.As(err, &expired) || !slices.Equal(expired.Owners, []string{"A"}) {

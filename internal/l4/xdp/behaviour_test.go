@@ -223,7 +223,7 @@ func TestFlowsEnd(t *testing.T) {
 	if st.Flows != 3 {
 		t.Fatalf("%d flows", st.Flows)
 	}
-	waitUntil(t, 10*time.Second, func() bool {
+	waitUntil(t, patience, func() bool {
 		st, _ = b.Stats()
 		left := st.Flows
 		for _, v := range st.Services {

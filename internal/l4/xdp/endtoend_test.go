@@ -63,7 +63,7 @@ func (l *lan) servers(addresses func(n int) []string) {
 			for _, a := range addresses(n) {
 				tcp, err := net.Listen("tcp", net.JoinHostPort(a, "80"))
 				// The kernel makes a new IPv6 address usable a little later.
-				for end := time.Now().Add(10 * time.Second); errors.Is(err, syscall.EADDRNOTAVAIL) && time.Now().Before(end); {
+				for end := time.Now().Add(patience); errors.Is(err, syscall.EADDRNOTAVAIL) && time.Now().Before(end); {
 					time.Sleep(10 * time.Millisecond)
 					tcp, err = net.Listen("tcp", net.JoinHostPort(a, "80"))
 				}
@@ -82,10 +82,13 @@ func (l *lan) servers(addresses func(n int) []string) {
 	}
 }
 
+// patience is how long a test waits for what has to happen.
+const patience = 30 * time.Second
+
 // dial opens a connection from the client.
 func (l *lan) dial(network, address string) (c net.Conn, err error) {
 	l.in("c", func() {
-		c, err = net.DialTimeout(network, address, 3*time.Second)
+		c, err = net.DialTimeout(network, address, patience)
 	})
 	return c, err
 }
@@ -101,10 +104,9 @@ func (l *lan) ask(network, address string, size int) (string, error) {
 }
 
 func talk(c net.Conn, network string, size int) (string, error) {
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(patience))
 	data := bytes.Repeat([]byte("keel"), size/4)
 	if network == "udp" {
-		c.SetDeadline(time.Now().Add(2 * time.Second))
 		if _, err := c.Write(data); err != nil {
 			return "", err
 		}
@@ -369,27 +371,27 @@ func TestWeightsDrainAndRemoval(t *testing.T) {
 	if _, err := c.Write([]byte("more")); err != nil {
 		t.Error(err)
 	}
-	if !acknowledged(l, c) {
+	if !acknowledged(l, c, patience) {
 		t.Error("the draining server's connection does not go on")
 	}
 	s.Servers = s.Servers[1:]
 	l.set(p, l4.Config{Services: []l4.Service{s}})
 	c.Write([]byte("lost"))
-	if acknowledged(l, c) {
+	if acknowledged(l, c, 2*time.Second) {
 		t.Error("a removed server still gets packets")
 	}
 	back := both(l4.NAT, l4.TCP, false)
 	l.set(p, l4.Config{Services: []l4.Service{back}})
-	if !acknowledged(l, c) {
+	if !acknowledged(l, c, patience) {
 		t.Error("a connection does not go on when its server is back")
 	}
 }
 
 // acknowledged is whether the client's unacknowledged bytes get through within
-// some retransmissions.
-func acknowledged(l *lan, c net.Conn) bool {
+// some retransmissions. They come at times that double.
+func acknowledged(l *lan, c net.Conn, within time.Duration) bool {
 	local := c.LocalAddr().(*net.TCPAddr).Port
-	for range 20 {
+	for end := time.Now().Add(within); time.Now().Before(end); {
 		out := l.run("ip", "netns", "exec", l.prefix+"c", "ss", "-tnH", "sport", "=", fmt.Sprintf(":%d", local))
 		if f := strings.Fields(out); len(f) > 2 && f[2] == "0" {
 			return true
@@ -523,7 +525,7 @@ func TestXDP(t *testing.T) {
 			}
 		}
 	}
-	waitUntil(t, 5*time.Second, func() bool { return p.hops.known() })
+	waitUntil(t, patience, func() bool { return p.hops.known() })
 	p.detach(func(a *attachment) bool { return a.kind != "xdp" }) // from here on it is XDP alone
 	through(t, l, p)
 }

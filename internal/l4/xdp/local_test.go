@@ -9,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"evenkeel/internal/l4"
 )
@@ -20,7 +19,7 @@ func (l *lan) askHere(network, address, from string, size int) (string, error) {
 	var c net.Conn
 	var err error
 	l.in("d", func() {
-		d := net.Dialer{Timeout: 3 * time.Second}
+		d := net.Dialer{Timeout: patience}
 		if from != "" {
 			d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(from)}
 		}
@@ -243,7 +242,7 @@ func TestPortsOfClientsOnTheDirector(t *testing.T) {
 		var open []net.Conn
 		for _, from := range []string{a.own, a.vip} {
 			l.in("d", func() {
-				d := net.Dialer{Timeout: 3 * time.Second, LocalAddr: &net.TCPAddr{IP: net.ParseIP(from), Port: 4444}}
+				d := net.Dialer{Timeout: patience, LocalAddr: &net.TCPAddr{IP: net.ParseIP(from), Port: 4444}}
 				c, err := d.Dial("tcp", net.JoinHostPort(a.vip, "80"))
 				if err != nil {
 					t.Fatal(err)
