@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"evenkeel/test/subject"
 )
 
 // program is the evenkeel under test.
@@ -31,25 +33,10 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, refuse(spec))
 		os.Exit(1)
 	}
-	os.Exit(run(m))
-}
-
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "ek")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	program = filepath.Join(dir, "evenkeel")
-	build := exec.Command("go", "build", "-o", program, "evenkeel/cmd/evenkeel")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "%s%v\n", out, err)
-		return 1
-	}
-	removeStale()
-	return m.Run()
+	os.Exit(subject.Run(m, subject.How{}, func(path string) {
+		program = path
+		removeStale()
+	}))
 }
 
 // The addresses: clients and the outside of directors are in one network, real
@@ -221,7 +208,7 @@ func (l *lan) realserver(n string, args ...string) string {
 // said runs a command for a bounded time. What it prints is followed by what
 // went wrong.
 func said(cmd *exec.Cmd) string {
-	out := &output{}
+	out := &subject.Output{}
 	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = out, out, time.Second
 	if err := cmd.Start(); err != nil {
 		return err.Error()
@@ -453,25 +440,7 @@ type director struct {
 	program string // a copy of its own, which can be exchanged
 	argv    []string
 	cmd     *exec.Cmd
-	log     *output
-}
-
-// output is what a process prints.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
+	log     *subject.Output
 }
 
 // director runs evenkeel with a configuration in a node's namespace.
@@ -491,7 +460,7 @@ func (l *lan) keepalived(n, text string) *director {
 
 func (l *lan) start(n, text string, argv func(d *director) []string) *director {
 	l.t.Helper()
-	d := &director{lan: l, node: n, file: filepath.Join(l.dir, n+".conf"), log: &output{}}
+	d := &director{lan: l, node: n, file: filepath.Join(l.dir, n+".conf"), log: &subject.Output{}}
 	d.write(text)
 	d.program = filepath.Join(l.dir, "evenkeel-"+n)
 	d.install()

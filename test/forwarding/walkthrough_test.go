@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"evenkeel/test/subject"
 )
 
 // names makes a directory with the program under the names that people type.
@@ -42,7 +44,7 @@ func (l *lan) types(n, commands string) string {
 func (l *lan) typed(n, commands string) (string, error) {
 	cmd := l.in(n, "sh", "-e", "-c", commands)
 	cmd.Env = append(os.Environ(), "PATH="+l.names()+":"+os.Getenv("PATH"))
-	out := &output{}
+	out := &subject.Output{}
 	cmd.Stdout, cmd.Stderr = out, out
 	err := cmd.Run()
 	return out.String(), err
