@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -10,12 +9,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"evenkeel/test/loopback"
+	"evenkeel/test/subject"
 )
 
 // patience bounds every wait for something that must happen. It says nothing
@@ -31,7 +30,7 @@ type director struct {
 	socket string // of the runtime API
 	logs   *logSink
 	cmd    *exec.Cmd
-	stderr *lockedBuffer
+	stderr *subject.Output
 	exited chan struct{} // closed when the process has ended
 	files  []*os.File
 	env    []string
@@ -105,7 +104,7 @@ func start(t *testing.T, p program, cfg string, options ...option) *director {
 func (d *director) run(args ...string) {
 	t := d.t
 	t.Helper()
-	d.stderr = &lockedBuffer{}
+	d.stderr = &subject.Output{}
 	d.cmd = exec.Command(d.prog.path, append(append(append([]string(nil), d.args...), "-f", d.cfg), args...)...)
 	d.cmd.Stdout, d.cmd.Stderr = d.stderr, d.stderr
 	d.cmd.ExtraFiles = d.files
@@ -233,24 +232,6 @@ func (d *director) awaitExit() {
 	case <-time.After(patience):
 		d.t.Fatalf("%s does not end", d.prog.name)
 	}
-}
-
-// lockedBuffer collects what a process prints.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer // guarded by mu
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // freePort gives n free ports in a row and returns the first.

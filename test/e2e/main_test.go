@@ -1,12 +1,12 @@
 package e2e
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
+
+	"evenkeel/test/subject"
 )
 
 // program is what runs the configurations of the tests.
@@ -22,34 +22,9 @@ var (
 	peer = program{name: "haproxy"}
 )
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "ek")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	args := []string{"build", "-o", filepath.Join(dir, "evenkeel")}
-	env := append(os.Environ(), "CGO_ENABLED=0")
-	if os.Getenv("EVENKEEL_E2E_RACE") != "" {
-		args = append(args, "-race")
-		env = append(os.Environ(), "CGO_ENABLED=1")
-	}
-	build := exec.Command("go", append(args, "evenkeel/cmd/evenkeel")...)
-	build.Env = env
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "%s%v\n", out, err)
-		return 1
-	}
-	evenkeel.path = filepath.Join(dir, "haproxy")
-	if err := os.Symlink("evenkeel", evenkeel.path); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	peer.path = findPeer()
-	return m.Run()
+func TestMain(m *testing.M) {
+	how := subject.How{Name: peer.name, Race: os.Getenv("EVENKEEL_E2E_RACE") != ""}
+	os.Exit(subject.Run(m, how, func(path string) { evenkeel.path, peer.path = path, findPeer() }))
 }
 
 func findPeer() string {
