@@ -22,7 +22,9 @@ import (
 // program is the binary under test, built once.
 var program string
 
-func TestMain(m *testing.M) { os.Exit(subject.Run(m, subject.How{}, func(path string) { program = path })) }
+func TestMain(m *testing.M) {
+	os.Exit(subject.Run(m, subject.How{}, func(path string) { program = path }))
+}
 
 // patience bounds every wait for something that another process does.
 const patience = 40 * time.Second

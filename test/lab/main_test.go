@@ -17,7 +17,9 @@ import (
 // program is the evenkeel under test.
 var program string
 
-func TestMain(m *testing.M) { os.Exit(subject.Run(m, subject.How{}, func(path string) { program = path })) }
+func TestMain(m *testing.M) {
+	os.Exit(subject.Run(m, subject.How{}, func(path string) { program = path }))
+}
 
 // place is where a test has its labs: names of its own, so that nothing that
 // runs on this machine is in the way.

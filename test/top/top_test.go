@@ -22,7 +22,9 @@ import (
 // program is evenkeel.
 var program string
 
-func TestMain(m *testing.M) { os.Exit(subject.Run(m, subject.How{}, func(path string) { program = path })) }
+func TestMain(m *testing.M) {
+	os.Exit(subject.Run(m, subject.How{}, func(path string) { program = path }))
+}
 
 // node is a proxy that runs.
 type node struct {
