@@ -134,8 +134,12 @@ func (s *Service) checkKey(f Features) []error {
 // check is what is wrong with a server of a service.
 func (r *Server) check(s *Service, c Config, f Features) []error {
 	var errs []error
-	if !usable(r.Addr) {
+	loopback := r.Addr.Unmap().IsLoopback() // the director itself, as in keepalived's sorry_server 127.0.0.1 80
+	if !loopback && !usable(r.Addr) {
 		errs = append(errs, fmt.Errorf("address %v: want a unicast address", r.Addr))
+	}
+	if r.Method == FULLNAT && s.OnePacket {
+		errs = append(errs, errors.New("one-packet scheduling remembers nothing, and FULLNAT has to remember its source: take method NAT, or leave one-packet out"))
 	}
 	if f.Methods != nil && !slices.Contains(f.Methods, r.Method) {
 		errs = append(errs, fmt.Errorf("method %v: %s does not have it", r.Method, f.Name))
@@ -143,8 +147,10 @@ func (r *Server) check(s *Service, c Config, f Features) []error {
 	if r.Method != TUN && FamilyOf(r.Addr.Unmap()) != s.AddressFamily() {
 		errs = append(errs, fmt.Errorf("an address of another family than the service's needs method TUN, not %v", r.Method))
 	}
-	if (r.Method == DR || r.Method == TUN) && r.Port != 0 && s.FwMark == 0 && (r.Port != s.Port || s.PortLast > s.Port) {
+	if other := r.Port != 0 && s.FwMark == 0 && (r.Port != s.Port || s.PortLast > s.Port); other && (r.Method == DR || r.Method == TUN) {
 		errs = append(errs, fmt.Errorf("port %d: %v does not change ports, so it is the service's (%d)", r.Port, r.Method, s.Port))
+	} else if other && loopback {
+		errs = append(errs, fmt.Errorf("port %d: the director itself answers at the virtual address and port, so it is the service's (%d)", r.Port, s.Port))
 	}
 	if r.Weight < 0 || r.Weight > MaxWeight {
 		errs = append(errs, fmt.Errorf("weight %d: want 0 to %d", r.Weight, MaxWeight))

@@ -76,6 +76,11 @@ func TestValidate(t *testing.T) {
 		{"SYN limit that is not there", little, func(c *Config) { c.Services[0].SYNLimit = 100 }, "SYN limit: little has none"},
 		{"server twice", all, func(c *Config) { c.Services[0].Servers = append(c.Services[0].Servers, c.Services[0].Servers[0]) }, "server 10.0.0.1:80 is there twice"},
 		{"server without address", all, func(c *Config) { c.Services[0].Servers[0].Addr = netip.Addr{} }, "want a unicast address"},
+		{"server that is this host", all, func(c *Config) { c.Services[0].Servers[0].Addr = address("127.0.0.1") }, ""},
+		{"this host at another port", all, func(c *Config) {
+			c.Services[0].Servers[0] = Server{Addr: address("127.0.0.1"), Port: 8080, Weight: 1, Method: NAT}
+		}, "the director itself answers at the virtual address and port, so it is the service's (80)"},
+		{"server that is a group", all, func(c *Config) { c.Services[0].Servers[0].Addr = address("224.0.0.1") }, "want a unicast address"},
 		{"method that is not there", little, func(c *Config) { c.Services[0].Servers[0].Method = NAT }, "server 10.0.0.1:80: method NAT: little does not have it"},
 		{"other family", all, func(c *Config) { c.Services[0].Servers[0].Addr = address("2001:db8::1") }, "needs method TUN, not DR"},
 		{"other family in a tunnel", all, func(c *Config) {
@@ -95,6 +100,10 @@ func TestValidate(t *testing.T) {
 		{"FULLNAT with the other family's pool", all, func(c *Config) {
 			c.Services[0].Servers[0].Method, c.Pool = FULLNAT, []netip.Addr{address("2001:db8::9")}
 		}, "of the server's family"},
+		{"FULLNAT of single packets", all, func(c *Config) {
+			c.Services[0].Protocol, c.Services[0].OnePacket = UDP, true
+			c.Services[0].Servers[0].Method, c.Pool = FULLNAT, []netip.Addr{address("10.0.0.9")}
+		}, "take method NAT, or leave one-packet out"},
 		{"FULLNAT", all, func(c *Config) {
 			c.Services[0].Servers[0].Method, c.Pool = FULLNAT, []netip.Addr{address("10.0.0.9")}
 		}, ""},

@@ -88,7 +88,7 @@ func TestValidate(t *testing.T) {
 			{Pos: line(2), Addr: ip("10.0.0.1"), Port: 80, Tunnel: model.Tunnel{Type: "gre"}, Method: "TUN"}, {Pos: line(3), Addr: ip("10.0.0.2"), Port: 80}}},
 		{Pos: line(4), Addr: ip("224.0.0.1"), Port: 80, Scheduler: "none"},
 		{Pos: line(5), Addr: ip("192.0.2.11"), Port: 80, Scheduler: "rr", Method: "NAT", Real: []*model.RealServer{{Pos: line(6), Addr: ip("2001:db8::1"), Port: 80}},
-			Sorry: &model.RealServer{Pos: line(7), Addr: ip("127.0.0.1"), Port: 80}},
+			Sorry: &model.RealServer{Pos: line(7), Addr: ip("127.0.0.1"), Port: 8080}},
 	}}
 	p, _ := compile(f)
 	own := l4.Features{Name: "own", Tunnels: []l4.TunnelType{l4.IPIP}}
@@ -100,7 +100,7 @@ func TestValidate(t *testing.T) {
 f:4:1: virtual_server 224.0.0.1:80/TCP: TCP 224.0.0.1:80: address 224.0.0.1: want a unicast address; 
 f:4:1: virtual_server 224.0.0.1:80/TCP: TCP 224.0.0.1:80: no scheduler "none": there are rr, wrr, lc, wlc, lblc, lblcr, dh, sh, sed, nq, fo, ovf, mh; 
 f:6:1: virtual_server 192.0.2.11:80/TCP: real server 2001:db8::1 is of another family than every address of the service; use lvs_method TUN for it, or an address of the same family
-f:7:1: virtual_server 192.0.2.11:80/TCP: TCP 192.0.2.11:80: server 127.0.0.1:80: address 127.0.0.1: want a unicast address; 
+f:7:1: virtual_server 192.0.2.11:80/TCP: TCP 192.0.2.11:80: server 127.0.0.1:8080: port 8080: the director itself answers at the virtual address and port, so it is the service's (80); 
 `
 	if got != want {
 		t.Errorf("got:\n%s", got)

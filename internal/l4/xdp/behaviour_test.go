@@ -547,6 +547,23 @@ func TestPairOfDirectors(t *testing.T) {
 	}
 }
 
+// keepalived's sorry_server 127.0.0.1 80: the host answers itself, by whatever
+// method the others do.
+func TestThisHostIsTheServer(t *testing.T) {
+	b := newBench(t, Options{MaxFlows: 4096})
+	for _, v6 := range []bool{false, true} {
+		for _, method := range []l4.Method{l4.DR, l4.NAT, l4.TUN} {
+			b.forget()
+			b.set(oneOf(method, v6, map[bool]string{false: "127.0.0.1", true: "::1"}[v6]))
+			frame := packet{v6: v6}.frame()
+			verdict, out := b.run(frame)
+			if st, _ := b.Stats(); verdict != tcNext || string(out) != string(frame) || st.Services[0].Connections != 1 {
+				t.Errorf("%v %s: verdict %d, %d connections", method, family(v6), verdict, st.Services[0].Connections)
+			}
+		}
+	}
+}
+
 func TestServerRemoved(t *testing.T) {
 	b := newBench(t, Options{MaxFlows: 4096})
 	s := farm("rr", 1, 1)

@@ -141,6 +141,9 @@ func (p *Plane) setServer(s *service, w l4.Server, c *l4.Config) (*server, error
 		Upper: uint32(w.Upper), Lower: uint32(w.Lower), Mark: s.key.FwMark,
 	}
 	p.route(r, &d, c)
+	if l4.Method(d.Method) == l4.Local && l4.Method(r.dest.Method) != l4.Local && w.Port != 0 && w.Port != s.key.Port && s.key.FwMark == 0 {
+		p.opts.Log.Warn("the server is this host, where packets keep their address and port: let it listen there", "service", s.key, "server", k)
+	}
 	return r, p.writeDest(r, d)
 }
 
