@@ -183,7 +183,7 @@ type directorLearnedHop struct {
 	Mac     [3]uint32
 	Ifindex uint32
 	Tick    uint32
-	Zero    uint32
+	Mtu     uint32
 }
 
 type directorLedger struct {

@@ -1,11 +1,14 @@
 package xdp
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"evenkeel/internal/l4"
 )
@@ -53,6 +56,15 @@ func TestMarksOfNetfilter(t *testing.T) {
 	if st, err := p.Stats(); err != nil || len(st.Drops) != 0 || st.Services[0].Connections != 24 {
 		t.Errorf("%+v, %v", st, err)
 	}
+	// Who asks where no server is hears of it, though his packet was on its way
+	// out.
+	none := s
+	none.Servers = nil
+	l.set(p, l4.Config{Services: []l4.Service{none}})
+	if _, err := l.ask("tcp", "198.18.0.1:80", 400); !errors.Is(err, unix.ECONNREFUSED) {
+		t.Errorf("without servers: %v", err)
+	}
+	l.set(p, l4.Config{Services: []l4.Service{s}})
 	// The next process takes it over, and lets go of it without marks.
 	p.Close()
 	p = l.director(o)

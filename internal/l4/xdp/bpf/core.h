@@ -5,16 +5,22 @@
 /* fits is whether a packet goes over a link with room for n more bytes. */
 static __always_inline int fits(ctx_t *ctx, const struct packet *p, __u32 mtu, __u32 more)
 {
-	__u32 segment;
+	__u32 segment, header = UDP_LEN;
+	__u8 *h;
 
 	if (!mtu || p->length + more <= mtu)
 		return 1;
 	segment = ctx_gso_size(ctx);
-	/* A packet of several segments is cut to size behind us: headers are at
-	 * most 60 bytes of TCP. An outer header has TCP's segments cut shorter. */
-	if (p->protocol == IPPROTO_TCP)
+	if (!segment)
+		return 0;
+	/* A packet of several segments is cut to size behind us. An outer header
+	 * has TCP's segments cut shorter. */
+	if (p->protocol == IPPROTO_TCP) {
+		h = (__u8 *)ctx_data(ctx) + (p->l4 & 0x1ff);
 		more = 0;
-	return segment && segment + (p->l4 - ETH_LEN) + TCP_LEN + more <= mtu;
+		header = (void *)(h + TCP_LEN) > ctx_end(ctx) ? 60 : h[12] >> 4 << 2;
+	}
+	return segment + (p->l4 - ETH_LEN) + header + more <= mtu;
 }
 
 static __always_inline int wrap(ctx_t *ctx, const struct packet *p, const struct dest *d, const struct hop *h)
@@ -230,6 +236,19 @@ static __always_inline int deliver(ctx_t *ctx, const struct packet *p, const str
 #endif
 }
 
+/* fits_back is whether an answer goes over the link to its client; if not, mtu
+ * is what does. */
+static __always_inline int fits_back(ctx_t *ctx, const struct packet *p, __u32 way, __u32 *mtu)
+{
+	__u32 at = way - 1;
+	struct learned_hop *h = way ? bpf_map_lookup_elem(&learned_hops, &at) : 0;
+
+	if (!h)
+		return 1;
+	*mtu = h->mtu;
+	return fits(ctx, p, h->mtu, 0);
+}
+
 /* answer sends what was rewritten that way. */
 static __always_inline int answer(ctx_t *ctx, __u32 way, int verdict)
 {
@@ -261,7 +280,7 @@ static __always_inline int answer(ctx_t *ctx, __u32 way, int verdict)
  * the stack of a whole chain of calls, so the larger one is a call. */
 FORWARD4 int forward4(ctx_t *ctx, struct packet *p, const struct key4 *k, struct flow4 *f)
 {
-	__u32 dest = f->dest, n, more = 0;
+	__u32 dest = f->dest, n, more = 0, mtu = 0;
 	__u8 flags = f->flags;
 	__u32 way = 0;
 	int verdict = CTX_PASS;
@@ -306,6 +325,10 @@ FORWARD4 int forward4(ctx_t *ctx, struct packet *p, const struct key4 *k, struct
 			return CTX_PASS;
 		return send_to_server(ctx, p, d, h);
 	}
+	if (!fits_back(ctx, p, way, &mtu)) {
+		count_drop(DROP_TOO_BIG);
+		return complain(ctx, p, TOO_BIG, mtu);
+	}
 	if ((flags & (FLOW_REVERSE | FLOW_LOCAL)) == FLOW_LOCAL && d->method == TUN)
 		more = d->family == 4 ? IP4_LEN : IP6_LEN;
 	if (!(flags & FLOW_REVERSE) && !fits(ctx, p, h->mtu, more)) {
@@ -333,7 +356,7 @@ FORWARD4 int forward4(ctx_t *ctx, struct packet *p, const struct key4 *k, struct
 
 static __noinline int forward6(ctx_t *ctx, struct packet *p, const struct key6 *k, struct flow6 *f)
 {
-	__u32 dest = f->dest, n, more = 0;
+	__u32 dest = f->dest, n, more = 0, mtu = 0;
 	__u8 flags = f->flags;
 	__u32 way = 0;
 	int verdict = CTX_PASS;
@@ -378,6 +401,10 @@ static __noinline int forward6(ctx_t *ctx, struct packet *p, const struct key6 *
 		if (d->method == LOCAL)
 			return CTX_PASS;
 		return send_to_server(ctx, p, d, h);
+	}
+	if (!fits_back(ctx, p, way, &mtu)) {
+		count_drop(DROP_TOO_BIG);
+		return complain(ctx, p, TOO_BIG, mtu);
 	}
 	if ((flags & (FLOW_REVERSE | FLOW_LOCAL)) == FLOW_LOCAL && d->method == TUN)
 		more = d->family == 4 ? IP4_LEN : IP6_LEN;

@@ -99,10 +99,23 @@ static __always_inline int ctx_deliver(ctx_t *ctx)
 	return bpf_redirect(LOOPBACK, BPF_F_INGRESS);
 }
 
-/* ctx_wrap makes room for an outer IP header behind the Ethernet header. */
-static __always_inline long ctx_wrap(ctx_t *ctx, __u32 n)
+/* ctx_bounce sends a frame back to where it came from. On its way out that is
+ * the host's stack, which routes it there. */
+static __always_inline int ctx_bounce(ctx_t *ctx)
+{
+	if (ctx->cb[0] == LOCAL_0 && ctx->cb[1] == MARKED_1)
+		return bpf_redirect(ctx->ifindex, BPF_F_INGRESS);
+	return bpf_redirect(ctx->ifindex, 0);
+}
+
+/* ctx_wrap makes room for an outer IP header behind the Ethernet header. TCP's
+ * segments may be cut shorter for it, UDP's are datagrams. */
+static __always_inline long ctx_wrap(ctx_t *ctx, __u32 n, int udp)
 {
 	__u64 flags = n == IP4_LEN ? BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 : BPF_F_ADJ_ROOM_ENCAP_L3_IPV6;
+
+	if (udp)
+		flags |= BPF_F_ADJ_ROOM_FIXED_GSO;
 
 	return bpf_skb_adjust_room(ctx, n, BPF_ADJ_ROOM_MAC, flags);
 }

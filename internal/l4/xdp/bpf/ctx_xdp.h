@@ -107,7 +107,10 @@ static __always_inline int ctx_redirect(ctx_t *ctx, __u32 ifindex)
 	return bpf_redirect(ifindex, 0);
 }
 
-static __always_inline long ctx_wrap(ctx_t *ctx, __u32 n)
+/* ctx_bounce sends a frame back to where it came from. */
+static __always_inline int ctx_bounce(ctx_t *ctx) { return XDP_TX; }
+
+static __always_inline long ctx_wrap(ctx_t *ctx, __u32 n, int udp)
 {
 	__u32 mac[4];
 

@@ -11,7 +11,8 @@ static __noinline int wrap4(ctx_t *ctx, const struct packet *p, __be32 from, __b
 	__u64 sum = 0;
 
 	ip.version_ihl = 0x45;
-	ip.length = bpf_htons(p->length + IP4_LEN);
+	/* What is cut into segments has its length set then. */
+	ip.length = p->length + IP4_LEN > 0xffff ? 0 : bpf_htons(p->length + IP4_LEN);
 	if (p->family == 4) {
 		if (ctx_load(ctx, ETH_LEN, &inner4, sizeof(inner4)))
 			return -1;
@@ -34,7 +35,7 @@ static __noinline int wrap4(ctx_t *ctx, const struct packet *p, __be32 from, __b
 	for (i = 0; i < 5; i++)
 		sum += w[i];
 	ip.check = ~fold(sum);
-	if (ctx_wrap(ctx, IP4_LEN) || ctx_store(ctx, ETH_LEN, &ip, sizeof(ip)))
+	if (ctx_wrap(ctx, IP4_LEN, p->protocol == IPPROTO_UDP) || ctx_store(ctx, ETH_LEN, &ip, sizeof(ip)))
 		return -1;
 	return ctx_store(ctx, 12, &type, 2);
 }
@@ -46,7 +47,7 @@ static __noinline int wrap6(ctx_t *ctx, const struct packet *p, const __be32 *fr
 	__be16 type = bpf_htons(ETHERTYPE_IPV6);
 	__u32 class;
 
-	ip.payload = bpf_htons(p->length);
+	ip.payload = p->length > 0xffff ? 0 : bpf_htons(p->length);
 	if (p->family == 4) {
 		if (ctx_load(ctx, ETH_LEN, &inner4, sizeof(inner4)))
 			return -1;
@@ -63,7 +64,7 @@ static __noinline int wrap6(ctx_t *ctx, const struct packet *p, const __be32 *fr
 	ip.version_class_flow = bpf_htonl(0x60000000 | class << 20);
 	copy16(ip.saddr, from);
 	copy16(ip.daddr, to);
-	if (ctx_wrap(ctx, IP6_LEN) || ctx_store(ctx, ETH_LEN, &ip, sizeof(ip)))
+	if (ctx_wrap(ctx, IP6_LEN, p->protocol == IPPROTO_UDP) || ctx_store(ctx, ETH_LEN, &ip, sizeof(ip)))
 		return -1;
 	return ctx_store(ctx, 12, &type, 2);
 }

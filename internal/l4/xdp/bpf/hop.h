@@ -51,7 +51,7 @@ static __always_inline int transmit(ctx_t *ctx, const struct hop *h)
 static __noinline __u32 learn(ctx_t *ctx, const struct packet *p, const __be32 *to, int *verdict)
 {
 	struct bpf_fib_lookup fib = {};
-	__u32 slot, i, mac[3];
+	__u32 slot, i, mac[3], mtu;
 	long r;
 
 	if (p->family == 4) {
@@ -65,6 +65,7 @@ static __noinline __u32 learn(ctx_t *ctx, const struct packet *p, const __be32 *
 	}
 	fib.l4_protocol = p->protocol;
 	fib.ifindex = ctx_ifindex(ctx);
+	fib.tot_len = 1; /* has it tell the route's MTU */
 	r = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
 	*verdict = CTX_PASS;
 #ifdef CTX_HAS_NEIGHBOR
@@ -81,6 +82,7 @@ static __noinline __u32 learn(ctx_t *ctx, const struct packet *p, const __be32 *
 		return 0;
 	__builtin_memcpy(mac, fib.dmac, 6);
 	__builtin_memcpy((__u8 *)mac + 6, fib.smac, 6);
+	mtu = fib.mtu_result;
 	slot = (mac[0] ^ mac[1] * 31 ^ fib.ifindex * 7919) ;
 	for (i = 0; i < 8; i++) {
 		__u32 at = (slot + i) % LEARNED_HOPS;
@@ -89,7 +91,7 @@ static __noinline __u32 learn(ctx_t *ctx, const struct packet *p, const __be32 *
 		if (!h)
 			break;
 		if (h->ifindex == fib.ifindex && h->mac[0] == mac[0] && h->mac[1] == mac[1] &&
-		    h->mac[2] == mac[2]) {
+		    h->mac[2] == mac[2] && h->mtu == mtu) {
 			__sync_lock_test_and_set(&h->tick, now_tick());
 			/* The sweeper may have taken it meanwhile: see unlearn. */
 			if (__sync_fetch_and_add(&h->ifindex, 0) == fib.ifindex)
@@ -99,6 +101,7 @@ static __noinline __u32 learn(ctx_t *ctx, const struct packet *p, const __be32 *
 			h->mac[0] = mac[0];
 			h->mac[1] = mac[1];
 			h->mac[2] = mac[2];
+			h->mtu = mtu;
 			h->tick = now_tick();
 			__sync_lock_test_and_set(&h->ifindex, fib.ifindex);
 			return at + 1;

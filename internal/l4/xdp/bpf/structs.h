@@ -173,7 +173,7 @@ struct learned_hop {
 	__u32 mac[3];
 	__u32 ifindex; /* 0: free; ~0: being written, or looked at by the sweeper */
 	__u32 tick;    /* when a route last led here */
-	__u32 zero;
+	__u32 mtu;     /* of the route; 0: any */
 };
 
 struct fragment_key {
