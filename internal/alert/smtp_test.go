@@ -134,7 +134,7 @@ func (s *server) taken() []string {
 
 func (s *server) spec() Mail {
 	return Mail{Server: "127.0.0.1", Port: s.port, HELO: "node1.example", From: "lb@example.org", To: []string{"a@example.org", "b@example.org"},
-		RouterID: "LVS_1", ConnectTimeout: 2 * time.Second}
+		RouterID: "LVS_1", ConnectTimeout: 20 * time.Second}
 }
 
 // open opens a spec; what it tells goes into the returned function's result.

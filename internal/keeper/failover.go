@@ -579,8 +579,12 @@ func (k *Keeper) control(line string) (string, error) {
 	got := make(chan reply, 1)
 	k.do(func() {
 		c := k.failover.current
-		if c == nil || !c.serves {
+		switch {
+		case c == nil:
 			got <- reply{err: errNoFailover}
+			return
+		case !c.serves:
+			got <- reply{err: errBegins}
 			return
 		}
 		k.askHolder(c, holder.Message{Op: holder.OpControl, Text: line}, controlPatience, func(m holder.Message, fd int) {
@@ -600,7 +604,10 @@ func (k *Keeper) control(line string) (string, error) {
 	}
 }
 
-var errNoFailover = errors.New("no failover process serves here: none of the files moves addresses")
+var (
+	errNoFailover = errors.New("no failover process serves here: none of the files has addresses that move, or virtual servers")
+	errBegins     = errors.New("the failover process is only beginning: ask again in a moment")
+)
 
 func positive(fd int) []int {
 	if fd < 0 {

@@ -26,11 +26,13 @@ const testProtocol = 253
 
 // fakeHolder is a failover process without VRRP. It writes what it is told
 // into CONFIG.journal. Its configuration is lines of the same file: unmovable
-// (does not build), mark TEXT (sent in its will). With a file CONFIG.broken it
+// (does not build), mark TEXT (sent in its will), hurry (it is stood in for only
+// for a moment). With a file CONFIG.broken it
 // builds nothing.
 type fakeHolder struct {
 	config string
 	mark   string
+	hurry  bool
 	page   *lease.Page
 }
 
@@ -55,6 +57,9 @@ func (h *fakeHolder) Prepare(files *worker.Files) (d model.Diagnostics) {
 		if m, ok := strings.CutPrefix(l, "mark "); ok {
 			h.mark = m
 		}
+		if l == "hurry" {
+			h.hurry = true
+		}
 	}
 	if !d.HasErrors() {
 		h.note("prepared %d", os.Getpid())
@@ -72,7 +77,11 @@ func (h *fakeHolder) Start(page *lease.Page, state []byte) error {
 	say := func(text string) []lease.Datagram {
 		return []lease.Datagram{{Protocol: testProtocol, Interface: 1, Source: local, Destination: local, TTL: 255, Payload: []byte(h.mark + text)}}
 	}
-	if err := page.WriteWill(lease.Will{Every: 200 * time.Millisecond, Patience: 700 * time.Millisecond, Wait: time.Millisecond,
+	stands := patience // as long as the start of another process takes
+	if h.hurry {
+		stands = 700 * time.Millisecond
+	}
+	if err := page.WriteWill(lease.Will{Every: 200 * time.Millisecond, Patience: stands, Wait: time.Millisecond,
 		Alive: say("alive"), Leave: say("leave")}); err != nil {
 		return err
 	}
@@ -149,6 +158,25 @@ func (d *daemon) holderPid() int {
 	return pid
 }
 
+// holder waits for the failover process.
+func (d *daemon) holder() (pid int) {
+	d.t.Helper()
+	d.await("a failover process", func() bool { pid = d.holderPid(); return pid != 0 })
+	return pid
+}
+
+// send sends a signal to one process: to nobody where there is none, and not to
+// the group of these tests.
+func (d *daemon) send(pid int, s syscall.Signal) {
+	d.t.Helper()
+	if pid <= 1 {
+		d.t.Fatalf("%v to process %d", s, pid)
+	}
+	if err := syscall.Kill(pid, s); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
 func startHolding(t *testing.T, lines []string, args ...string) *daemon {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -198,10 +226,8 @@ func (e *ear) all() []string {
 func TestKilledHolderIsStoodInFor(t *testing.T) {
 	d := startHolding(t, nil)
 	e := d.listen()
-	first := d.holderPid()
-	if err := syscall.Kill(first, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
+	first := d.holder()
+	d.send(first, syscall.SIGKILL)
 	d.await("another failover process", func() bool { p := d.holderPid(); return p != 0 && p != first })
 	d.awaitNote(fmt.Sprintf("after \"master %d\"", first))
 	if heard := e.all(); !slices.Contains(heard, "alive") || slices.Contains(heard, "leave") {
@@ -214,10 +240,8 @@ func TestKilledHolderKeepsItsConfiguration(t *testing.T) {
 	d := startHolding(t, nil)
 	kill := func() {
 		t.Helper()
-		first := d.holderPid()
-		if err := syscall.Kill(first, syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
+		first := d.holder()
+		d.send(first, syscall.SIGKILL)
 		d.await("another failover process", func() bool { p := d.holderPid(); return p != 0 && p != first })
 	}
 	good := readString(d.config)
@@ -234,19 +258,15 @@ func TestKilledHolderKeepsItsConfiguration(t *testing.T) {
 	kill()
 	e := d.listen()
 	e.mark = "other"
-	if err := syscall.Kill(d.holderPid(), syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
+	d.send(d.holder(), syscall.SIGKILL)
 	d.await("the mark of the reload", func() bool { return slices.Contains(e.all(), "alive") })
 }
 
 func TestFrozenHolderIsReplaced(t *testing.T) {
 	d := startHolding(t, nil)
 	e := d.listen()
-	first := d.holderPid()
-	if err := syscall.Kill(first, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	first := d.holder()
+	d.send(first, syscall.SIGSTOP)
 	d.await("another failover process", func() bool { p := d.holderPid(); return p != 0 && p != first })
 	if heard := e.all(); !slices.Contains(heard, "alive") {
 		t.Errorf("the peers heard %q", heard)
@@ -262,11 +282,8 @@ func TestLateHolderGoesOn(t *testing.T) {
 	d := startHolding(t, nil)
 	for try := range 5 {
 		e := d.listen()
-		var first int
-		d.await("a failover process", func() bool { first = d.holderPid(); return first != 0 })
-		if err := syscall.Kill(first, syscall.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
+		first := d.holder()
+		d.send(first, syscall.SIGSTOP)
 		d.await("the stand-in", func() bool { return slices.Contains(e.all(), "alive") })
 		_ = syscall.Kill(first, syscall.SIGCONT)
 		end := time.Now().Add(2 * frozenPatience)
@@ -280,12 +297,10 @@ func TestLateHolderGoesOn(t *testing.T) {
 }
 
 func TestAddressesAreHandedOverWhenNoHolderStarts(t *testing.T) {
-	d := startHolding(t, nil)
+	d := startHolding(t, []string{"hurry"})
 	e := d.listen()
 	d.breakHolders(true)
-	if err := syscall.Kill(d.holderPid(), syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
+	d.send(d.holder(), syscall.SIGKILL)
 	d.await("the word that we leave", func() bool { return slices.Contains(e.all(), "leave") })
 	heard := e.all()
 	if i := slices.Index(heard, "leave"); i == 0 || slices.Contains(heard[i:], "alive") {
@@ -301,9 +316,7 @@ func TestStopWhileStoodInFor(t *testing.T) {
 	d := startHolding(t, nil, "-noworker")
 	e := d.listen()
 	d.breakHolders(true)
-	if err := syscall.Kill(d.holderPid(), syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
+	d.send(d.holder(), syscall.SIGKILL)
 	d.await("the stand-in", func() bool { return slices.Contains(e.all(), "alive") })
 	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)

@@ -133,7 +133,7 @@ func (e *echo) Build(in worker.Input) (s worker.Settings, d model.Diagnostics) {
 			s.Daemon = true
 		case "hard-stop":
 			s.HardStopAfter = time.Duration(n) * time.Millisecond
-		case "mark", "unmovable": // the failover process's
+		case "mark", "unmovable", "hurry": // the failover process's
 		default:
 			d.Errorf(model.Pos{File: e.file, Line: i + 1, Col: 1}, "unknown keyword '%s'", word)
 		}

@@ -29,9 +29,7 @@ func TestKilledWorkerComesBackOnTheSameSockets(t *testing.T) {
 	for range 3 {
 		pid := d.workerPid()
 		killed := time.Now()
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
+		d.send(pid, syscall.SIGKILL)
 		d.await("another worker", func() bool { n := d.workerPid(); return n != 0 && n != pid })
 		t.Logf("served again after %v", time.Since(killed))
 	}

@@ -54,7 +54,7 @@ func first(t *testing.T, patient bool, gather, deadline time.Duration) (bytes in
 }
 
 func TestGather(t *testing.T) {
-	if n, _ := first(t, true, 300*time.Millisecond, Never); n != 2 {
+	if n, _ := first(t, true, 2*time.Second, Never); n != 2 {
 		t.Errorf("%d of two packets in one round", n)
 	}
 	if n, after := first(t, true, 0, Never); n != 1 && after < 20*time.Millisecond {
