@@ -41,19 +41,28 @@ func (d *director) exchange(c net.Conn, data string, wait time.Duration, v *verg
 // and when the other was closed it waits for that as well. Which of the two
 // programs is slower on a busy machine makes no difference then.
 type verge struct {
-	mu    sync.Mutex
-	fates [2]string // guarded by mu; "" is not known yet
+	mu   sync.Mutex
+	open [2]bool // guarded by mu: who has seen its connection open last
 }
 
-// meet tells the fate so far of one client and asks for the other's.
-func (v *verge) meet(who int, fate string) (other string) {
+// meet tells the fate so far of one client. done: it need not wait for another,
+// which for a connection that is open is when both are; what becomes of them
+// after that moment does not count.
+func (v *verge) meet(who int, fate string) (final string, done bool) {
 	if v == nil {
-		return fate
+		return fate, true
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.fates[who] = fate
-	return v.fates[1-who]
+	both := v.open[0] && v.open[1]
+	if !both {
+		v.open[who] = fate == "open"
+		both = v.open[0] && v.open[1]
+	}
+	if both {
+		return "open", true
+	}
+	return fate, fate != "open"
 }
 
 // pause in data has the client wait a moment before it goes on.
@@ -78,11 +87,9 @@ func (d *director) read(c net.Conn, sent string, wait time.Duration, v *verge) (
 		if err == nil {
 			continue
 		}
-		fate := reason(err)
-		if other := v.meet(d.who, fate); fate == "open" && other != fate && limit.Before(deadline) {
-			continue
+		if fate, done := v.meet(d.who, reason(err)); done || !limit.Before(deadline) {
+			return string(out), fate
 		}
-		return string(out), fate
 	}
 }
 

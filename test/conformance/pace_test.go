@@ -19,20 +19,29 @@ func TestSlower(t *testing.T) {
 	}
 }
 
-// TestVerge: whoever sees an open connection learns when the other was closed.
+// TestVerge: who sees an open connection waits until the other does, too.
 func TestVerge(t *testing.T) {
-	var v verge
-	if other := v.meet(0, "open"); other != "" {
-		t.Errorf("the other is %q before it told", other)
+	type meeting struct {
+		who   int
+		fate  string
+		final string
+		done  bool
 	}
-	if other := v.meet(1, "closed"); other != "open" {
-		t.Errorf("the first is %q", other)
-	}
-	if other := v.meet(0, "open"); other != "closed" {
-		t.Errorf("the second is %q", other)
+	for name, list := range map[string][]meeting{
+		"both open":                    {{0, "open", "open", false}, {1, "open", "open", true}, {0, "open", "open", true}},
+		"closed after both were open":  {{0, "open", "open", false}, {1, "open", "open", true}, {0, "closed", "open", true}},
+		"one is slower to close":       {{0, "open", "open", false}, {1, "closed", "closed", true}, {0, "open", "open", false}, {0, "closed", "closed", true}},
+		"closed before the other came": {{0, "open", "open", false}, {0, "closed", "closed", true}, {1, "open", "open", false}, {1, "reset", "reset", true}},
+	} {
+		var v verge
+		for i, m := range list {
+			if final, done := v.meet(m.who, m.fate); final != m.final || done != m.done {
+				t.Errorf("%s, meeting %d: %q, %v", name, i+1, final, done)
+			}
+		}
 	}
 	var alone *verge
-	if other := alone.meet(0, "open"); other != "open" {
-		t.Errorf("one alone waits for %q", other)
+	if final, done := alone.meet(0, "open"); final != "open" || !done {
+		t.Errorf("one alone waits: %q", final)
 	}
 }
