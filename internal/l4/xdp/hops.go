@@ -37,7 +37,8 @@ type hops struct {
 	handle  *netlink.Handle
 	log     *slog.Logger
 	changed chan struct{} // closed by nobody; a neighbour has changed
-	done    chan struct{} // closed by close
+	lost    chan struct{} // closed by nobody; changes of neighbours are no longer heard of
+	ended   chan struct{} // closed by close, and by renew, which makes another; owned by follow
 
 	mu     sync.Mutex
 	byKey  map[hopKey]*hop
@@ -58,30 +59,66 @@ func openHops(table *ebpf.Map, log *slog.Logger) (*hops, error) {
 	}
 	h := &hops{
 		table: table, handle: handle, log: log,
-		changed: make(chan struct{}, 1), done: make(chan struct{}),
+		changed: make(chan struct{}, 1), lost: make(chan struct{}, 1),
 		byKey: make(map[hopKey]*hop), found: make(map[netip.Addr]found), places: newNumbers(table.MaxEntries()),
 	}
-	updates := make(chan netlink.NeighUpdate, 64)
-	if err := netlink.NeighSubscribe(updates, h.done); err != nil {
+	if err := h.subscribe(); err != nil {
 		handle.Close()
-		return nil, fmt.Errorf("changes of neighbours: %w", err)
+		return nil, err
 	}
-	go h.listen(updates)
 	return h, nil
 }
 
-// listen ends when the subscription does.
+func (h *hops) subscribe() error {
+	updates := make(chan netlink.NeighUpdate, 64)
+	h.ended = make(chan struct{})
+	if err := netlink.NeighSubscribe(updates, h.ended); err != nil {
+		return fmt.Errorf("changes of neighbours: %w", err)
+	}
+	go h.listen(updates)
+	return nil
+}
+
+// renew subscribes again. The kernel ends a subscription when there was more
+// to tell than its socket held, and the socket stays open.
+func (h *hops) renew() error {
+	close(h.ended)
+	return h.subscribe()
+}
+
+// listen ends when the subscription does. Of most neighbours no server is one.
 func (h *hops) listen(updates <-chan netlink.NeighUpdate) {
-	for range updates {
-		select {
-		case h.changed <- struct{}{}:
-		default:
+	for u := range updates {
+		if a, ok := netip.AddrFromSlice(u.IP); ok && h.uses(u.LinkIndex, a.Unmap()) {
+			signal(h.changed)
 		}
+	}
+	signal(h.changed)
+	signal(h.lost)
+}
+
+// signal leaves one token; there may be one already.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
 	}
 }
 
+// uses is whether packets leave to a neighbour.
+func (h *hops) uses(ifindex int, a netip.Addr) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for k := range h.byKey {
+		if k.ifindex == ifindex && k.gateway == a {
+			return true
+		}
+	}
+	return false
+}
+
 func (h *hops) close() {
-	close(h.done)
+	close(h.ended)
 	h.handle.Close()
 }
 
@@ -200,7 +237,7 @@ const usableStates = netlink.NUD_REACHABLE | netlink.NUD_STALE | netlink.NUD_DEL
 // neighbors are those of one interface with their states.
 func (h *hops) neighbors(ifindex int) map[netip.Addr]netlink.Neigh {
 	list, err := h.handle.NeighList(ifindex, unix.AF_UNSPEC)
-	if err != nil {
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) { // what such a list lacks is in the next one
 		h.log.Error("neighbours", "interface", ifindex, "error", err)
 	}
 	known := make(map[netip.Addr]netlink.Neigh, len(list))

@@ -3,9 +3,11 @@ package xdp
 import (
 	"errors"
 	"net/netip"
+	"os"
 	"testing"
 
 	"github.com/cilium/ebpf"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"evenkeel/internal/l4"
@@ -127,5 +129,47 @@ func TestMarksBehindXDP(t *testing.T) {
 	b.set(l4.Config{Services: []l4.Service{plain}})
 	if v := b.runOf(b.fast.DirectorXdp, packet{sport: 1001}.frame(), 0); v != xdpSent && v != xdpRedirected {
 		t.Errorf("without marks: %d", v)
+	}
+}
+
+// A subscription that the kernel has ended is made again, and leaves no socket
+// behind; neighbours that are no server's next hop are not worth a look.
+func TestSubscriptionsAreRenewed(t *testing.T) {
+	b := newBench(t, Options{MaxFlows: 64})
+	b.set(one(l4.DR, false))
+	b.Close() // follow owns the subscriptions until then
+	h, err := openHops(b.maps.Hops, b.opts.Log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.close()
+	h.byKey = b.hops.byKey
+	w, err := openWatcher()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.close()
+	descriptors := func() int {
+		list, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list)
+	}
+	before := descriptors()
+	for range 50 {
+		if err := errors.Join(h.renew(), w.renew()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	waitFor(t, "the old sockets are closed", func() bool { return descriptors() < before+10 })
+	for len(h.changed) > 0 {
+		<-h.changed
+	}
+	ipHere(t, "neigh", "add", "203.0.113.99", "lladdr", "02:00:00:00:00:99", "dev", "out")
+	ipHere(t, "neigh", "replace", "10.0.0.11", "lladdr", "02:00:00:00:00:98", "dev", "out")
+	waitFor(t, "a change of a server's neighbour", func() bool { return len(h.changed) == 1 })
+	if out, err := netlink.LinkByName("out"); err != nil || h.uses(out.Attrs().Index, netip.MustParseAddr("203.0.113.99")) || !h.uses(out.Attrs().Index, netip.MustParseAddr("10.0.0.11")) {
+		t.Error("a stranger is looked at, or a server is not")
 	}
 }

@@ -17,7 +17,7 @@ import (
 type watcher struct {
 	namespace *os.File
 	updates   chan netlink.LinkUpdate // closed by netlink, also when it lost some
-	done      chan struct{}           // closed by close
+	ended     chan struct{}           // closed by close, and by renew, which makes another
 	wake      chan struct{}           // closed by nobody; something else is wanted
 }
 
@@ -31,7 +31,7 @@ func openWatcher() (*watcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &watcher{namespace: namespace, done: make(chan struct{}), wake: make(chan struct{}, 1)}
+	w := &watcher{namespace: namespace, wake: make(chan struct{}, 1)}
 	if err := w.subscribe(); err != nil {
 		namespace.Close()
 		return nil, err
@@ -40,23 +40,24 @@ func openWatcher() (*watcher, error) {
 }
 
 func (w *watcher) subscribe() error {
-	w.updates = make(chan netlink.LinkUpdate, 256)
-	if err := netlink.LinkSubscribe(w.updates, w.done); err != nil {
+	w.updates, w.ended = make(chan netlink.LinkUpdate, 256), make(chan struct{})
+	if err := netlink.LinkSubscribe(w.updates, w.ended); err != nil {
 		return fmt.Errorf("changes of interfaces: %w", err)
 	}
 	return nil
 }
 
-// kick has the interfaces looked at soon.
-func (w *watcher) kick() {
-	select {
-	case w.wake <- struct{}{}:
-	default:
-	}
+// renew subscribes again: see hops.renew.
+func (w *watcher) renew() error {
+	close(w.ended)
+	return w.subscribe()
 }
 
+// kick has the interfaces looked at soon.
+func (w *watcher) kick() { signal(w.wake) }
+
 func (w *watcher) close() {
-	close(w.done)
+	close(w.ended)
 	w.namespace.Close()
 }
 
@@ -96,7 +97,7 @@ func (p *Plane) follow() {
 			switch {
 			case !ok:
 				// Some changes were lost.
-				if err := p.watch.subscribe(); err != nil {
+				if err := p.watch.renew(); err != nil {
 					p.opts.Log.Error("interfaces", "error", err)
 					p.watch.updates = nil
 				}
@@ -104,6 +105,10 @@ func (p *Plane) follow() {
 				p.detach(func(a *attachment) bool { return a.index == int(u.Index) })
 			}
 			settled.Reset(settleInterfaces)
+		case <-p.hops.lost:
+			if err := p.hops.renew(); err != nil {
+				p.opts.Log.Error("neighbours", "error", err) // they are looked at every second all the same
+			}
 		case <-p.watch.wake:
 			p.reconcile()
 		case <-again.C:
