@@ -94,6 +94,9 @@ func ctlCommand(args []string) int {
 		return t.failover(fs.Args())
 	}
 	answer, err := t.ask(strings.Join(fs.Args(), " "))
+	if err != nil && t.socket == "" && fs.Arg(0) == "help" && t.failover([]string{"vrrp", "help"}) == 0 {
+		return 0 // there is no proxy, whose commands they would be
+	}
 	fmt.Print(answer)
 	return failed("ctl", err)
 }

@@ -97,7 +97,7 @@ type Tunnel struct {
 // the innermost wins. Zero: not said.
 type CheckTiming struct {
 	DelayLoop        time.Duration
-	DelayBeforeRetry time.Duration
+	DelayBeforeRetry *time.Duration
 	Retry            *int
 	Warmup           *time.Duration
 	ConnectTimeout   time.Duration

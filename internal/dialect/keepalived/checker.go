@@ -20,6 +20,7 @@ type checkDraft struct {
 	timing model.CheckTiming
 	alpha  *bool
 	log    *bool
+	strict bool // tls_compliant for all URLs
 }
 
 // checker makes the entry of a checker's block.
@@ -90,7 +91,7 @@ func (p *parser) completeChecks(v *model.VirtualServer) {
 				delay = 3 * time.Second
 			}
 			c.Retry = first(retry, own.Retry, r.Check.Retry, v.Check.Retry)
-			c.DelayBeforeRetry = inherited(func(t model.CheckTiming) time.Duration { return t.DelayBeforeRetry }, delay)
+			c.DelayBeforeRetry = first(delay, own.DelayBeforeRetry, r.Check.DelayBeforeRetry, v.Check.DelayBeforeRetry)
 			c.Warmup = first(c.Interval, own.Warmup, r.Check.Warmup, v.Check.Warmup)
 			c.Timeout = inherited(func(t model.CheckTiming) time.Duration { return t.ConnectTimeout }, 5*time.Second)
 			c.Alpha = first(v.Alpha, d.alpha, r.Alpha)
@@ -169,6 +170,9 @@ func finishWeb(p *parser, c *checkDraft, n *node) bool {
 	if len(c.HTTP.URLs) == 0 {
 		p.warnf(n.pos(0), "write url { path / }", "%s asks for no url: it is left out, and the real server counts as up", n.name())
 		return false
+	}
+	for _, u := range c.HTTP.URLs {
+		u.TLSCompliant = u.TLSCompliant || c.strict
 	}
 	return true
 }

@@ -15,6 +15,7 @@ import (
 type globalDraft struct {
 	version    int
 	group4     netip.Addr
+	syncPos    model.Pos // of lvs_sync_daemon
 	group6     netip.Addr
 	strict     bool
 	strictNode *node
@@ -225,6 +226,7 @@ func readSyncDaemon(p *parser, n *node) {
 	if !ok {
 		return
 	}
+	p.global.syncPos = n.pos(0)
 	lvs.SyncInterface, lvs.SyncID, lvs.SyncPort = name, -1, 8848
 	numbers := map[string]struct {
 		low, high int64

@@ -450,7 +450,9 @@ func readSyncInterface(p *parser, n *node) {
 		p.warnf(n.pos(0), "take one of them out", "the interface of the LVS sync daemon has been given already: the first is used")
 		return
 	}
-	p.f.LVS.SyncInterface, p.f.LVS.SyncInstance = n.arg(1), p.instance.Name
+	p.global.syncPos = n.pos(0)
+	lvs := &p.f.LVS
+	lvs.SyncInterface, lvs.SyncInstance, lvs.SyncID, lvs.SyncPort = n.arg(1), p.instance.Name, -1, 8848
 }
 
 // describe names an instance in messages.

@@ -227,8 +227,46 @@ func (p *parser) apply(k *keyword, n *node) {
 			k.Parse(p, n)
 		}
 	default:
+		before := len(p.diags)
 		k.Parse(p, n)
+		p.unread(k, n, before)
 	}
+}
+
+// unread tells of words that no value is left for, where what reads the line has
+// not done so. A keyword among them, or a "no" behind what has no value, is more
+// than too much: it does not do what stands there.
+func (p *parser) unread(k *keyword, n *node, before int) {
+	most := k.values()
+	if most < 0 || len(n.words)-1 <= most {
+		return
+	}
+	at := n.pos(most + 1)
+	for _, d := range p.diags[min(before, len(p.diags)):] {
+		if d.Pos == at {
+			return
+		}
+	}
+	word := n.arg(most + 1)
+	switch {
+	case table().find(word, k.In) != nil:
+		p.warnf(at, "begin a line with it", "'%s' stands behind '%s' on one line: it is not read", word, k.Name)
+	case k.Args == "" && !k.Block && slices.Contains([]string{"no", "off", "false"}, word):
+		p.warnf(at, "take the line out to turn it off", "'%s' has no value: it is on wherever it stands", k.Name)
+	default:
+		p.noticef(at, "take it out", "what follows on the line of '%s' is not read", k.Name)
+	}
+}
+
+// values is how many words a line may have behind the keyword at most; below
+// zero: as many as it likes.
+func (k *keyword) values() int {
+	for _, many := range []string{"…", "COMMAND", `"`, " | "} {
+		if strings.Contains(k.Args, many) {
+			return -1
+		}
+	}
+	return len(strings.Fields(k.Args))
 }
 
 // unknown reports a word that no table has for this place. A line is left out

@@ -63,13 +63,15 @@ func checkerLineKeywords() []keyword {
 		{Name: "status_code", Args: "CODE|FIRST-LAST …", In: placeURL, Help: "of the answer (200-299)", Parse: readStatus},
 		{Name: "regex", Args: `"PATTERN"`, In: placeURL, Help: "found in the answer", Parse: readRegex},
 		{Name: "regex_no_match", In: placeURL, Help: "not found in the answer", Parse: set(func(p *parser) *bool { return &p.lvs.url.RegexNegate })},
-		{Name: "regex_options", Args: strings.Join(regexOptions, "|"), In: placeURL, Help: "switches of the pattern", Parse: readRegexOptions},
+		{Name: "regex_options", Args: strings.Join(regexOptions, "|") + " …", In: placeURL, Help: "switches of the pattern", Parse: readRegexOptions},
 		{Name: "regex_stack", Status: statusHarmless, Cure: "take it out: a search here takes no stack", Args: "START MAXIMUM", In: placeURL, Help: "bytes for the search", Parse: readRegexStack},
 		{Name: "regex_min_offset", Args: "BYTES", In: placeURL, Help: "where the search begins", Parse: counted(0, math.MaxInt32, func(p *parser) *int { return &p.lvs.url.RegexMinOffset })},
 		{Name: "regex_max_offset", Args: "BYTES", In: placeURL, Help: "where a match begins at the latest", Parse: counted(0, math.MaxInt32, func(p *parser) *int { return &p.lvs.url.RegexMaxOffset })},
 		{Name: "tls_compliant", In: placeURL | placeSSLGet, Help: "a server that ends without close_notify has failed", Parse: func(p *parser, _ *node) {
 			if p.lvs.url != nil {
 				p.lvs.url.TLSCompliant = true
+			} else {
+				p.lvs.check.strict = true
 			}
 		}},
 

@@ -24,7 +24,7 @@ func virtualKeywords() []keyword {
 		return serverScript(func(p *parser) **model.Command { return f(p.lvs.virtual) })
 	}
 	list := []keyword{
-		{Name: "virtual_server_group", Args: "NAME", In: placeTop, Block: true, Help: "addresses and marks for one virtual server: ADDRESS [PORT], FIRST-LAST [PORT], fwmark NUMBER", Parse: readServerGroup},
+		{Name: "virtual_server_group", Args: "NAME", In: placeTop, Block: true, Help: "addresses and marks for one virtual server: ADDRESS [PORT], FIRST-LAST [PORT], fwmark NUMBER; PORT may be FIRST-LAST, too", Parse: readServerGroup},
 		{Name: "virtual_server", Args: "ADDRESS [PORT] | fwmark NUMBER | group NAME", In: placeTop, Block: true, Opens: placeVirtualServer, Help: "a service whose packets are forwarded", Parse: readVirtualServer},
 		{Name: "SSL", In: placeTop, Block: true, Opens: placeSSL, Help: "what SSL_GET shows of itself", Parse: readSSL},
 		{Name: "password", Args: "WORD", In: placeSSL, Help: "of the key", Parse: func(p *parser, n *node) {
@@ -166,7 +166,7 @@ func sharedServerKeywords() []keyword {
 		{Name: "lvs_method", Args: "NAT|DR|FULLNAT|TUN [type ipip|gue port NUMBER|gre] [nocsum|csum|remcsum]", In: both, Help: "how packets get to the server (NAT)", Parse: method},
 		{Name: "lb_kind", Args: "NAT|DR|FULLNAT|TUN …", In: both, Help: "lvs_method", Parse: method},
 		{Name: "delay_loop", Args: "SECONDS", In: all, Help: "between two checks (60)", Parse: timed(time.Microsecond, maxTimer, timing(func(t *model.CheckTiming) *time.Duration { return &t.DelayLoop }))},
-		{Name: "delay_before_retry", Args: "SECONDS", In: all, Help: "before a failed check is repeated", Parse: timed(0, maxTimer, timing(func(t *model.CheckTiming) *time.Duration { return &t.DelayBeforeRetry }))},
+		{Name: "delay_before_retry", Args: "SECONDS", In: all, Help: "before a failed check is repeated", Parse: timedP(0, maxTimer, func(p *parser) **time.Duration { return &p.timingOf().DelayBeforeRetry })},
 		{Name: "warmup", Args: "SECONDS", In: all, Help: "the first check comes within this time (delay_loop)", Parse: timedP(0, maxTimer, func(p *parser) **time.Duration { return &p.timingOf().Warmup })},
 		{Name: "retry", Args: "COUNT", In: all, Help: "failures more before a server is down", Parse: readRetry},
 		{Name: "nb_get_retry", Args: "COUNT", In: placeWeb, Status: statusDeprecated, Cure: "write retry", Help: "retry", Parse: readRetry},

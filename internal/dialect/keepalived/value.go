@@ -24,12 +24,23 @@ func (p *parser) want(n *node, low, high int) bool {
 	return true
 }
 
-// usage is a keyword with its arguments as the table has them.
+// usage is a keyword with its arguments as the table has them for the block that
+// it stands in.
 func usage(n *node) string {
-	for _, k := range table().byName[n.name()] {
-		return strings.TrimSpace(k.Name + " " + k.Args)
+	in := placeTop
+	if n.parent != nil && len(n.parent.words) > 0 {
+		for _, k := range table().byName[n.parent.name()] {
+			in = k.Opens
+		}
 	}
-	return n.name()
+	k := table().find(n.name(), in)
+	if all := table().byName[n.name()]; k == nil && len(all) > 0 {
+		k = all[0]
+	}
+	if k == nil {
+		return n.name()
+	}
+	return strings.TrimSpace(k.Name + " " + k.Args)
 }
 
 // number reads word i as a whole number between two bounds. What is wrong is
@@ -43,6 +54,9 @@ func (p *parser) number(n *node, i int, low, high int64, otherwise string) (int6
 		cure := ""
 		if c := plain(n.arg(i)); c != "" {
 			cure = "write " + c
+		}
+		if x, err := strconv.ParseUint(n.arg(i), 0, 63); err == nil && int64(x) >= low && int64(x) <= high {
+			cure = "write " + strconv.FormatUint(x, 10) // it was hexadecimal, or the like
 		}
 		p.warnf(n.pos(i), cure, "'%s' of '%s' is not a whole number from %d to %d: %s", n.arg(i), n.name(), low, high, otherwise)
 		return 0, false

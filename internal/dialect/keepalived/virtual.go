@@ -21,104 +21,14 @@ type serverState struct {
 	protocol bool
 }
 
-func readServerGroup(p *parser, n *node) {
-	name, ok := p.named(n, taken(p.f.ServerGroups, func(x *model.VirtualServerGroup) (string, model.Pos) { return x.Name, x.Pos }))
-	if !ok {
-		return
-	}
-	g := &model.VirtualServerGroup{Pos: n.pos(0), Name: name}
-	for _, line := range n.body {
-		if !p.value(line) {
-			continue
-		}
-		if m, ok := p.groupMember(line); ok {
-			g.Members = append(g.Members, m)
-		}
-	}
-	if len(g.Members) == 0 {
-		p.warnf(n.pos(0), "write ADDRESS PORT, FIRST-LAST PORT or fwmark NUMBER", "virtual_server_group '%s' has no entry: it is left out", name)
-		return
-	}
-	p.f.ServerGroups = append(p.f.ServerGroups, g)
-}
-
-// groupMember reads one line: ADDRESS, ADDRESS/LENGTH, FIRST-LAST, with a port,
-// or fwmark NUMBER [inet|inet6].
-func (p *parser) groupMember(n *node) (model.GroupMember, bool) {
-	m := model.GroupMember{Pos: n.pos(0)}
-	if n.arg(0) == "fwmark" {
-		v, ok := p.number(n, 1, 1, 1<<32-1, "the line is left out")
-		m.FwMark = uint32(v)
-		switch n.arg(2) {
-		case "inet":
-			m.Family = 4
-		case "inet6":
-			m.Family = 6
-		case "":
-		default:
-			p.warnf(n.pos(2), "write inet or inet6", "unknown family '%s': it is not used", n.arg(2))
-		}
-		return m, ok
-	}
-	first, last, ok := addressRange(n.arg(0))
-	if !ok {
-		p.errorf(n.pos(0), "write ADDRESS, FIRST-LAST or NETWORK/LENGTH, and a port behind a blank", "'%s' is neither an address nor a range of them", n.arg(0))
-		return m, false
-	}
-	m.First, m.Last = first, last
-	if len(n.words) > 1 {
-		port, ok := p.port(n, 1)
-		if !ok {
-			return m, false
-		}
-		m.Port, m.PortLast = port, port
-	}
-	return m, true
-}
-
-// addressRange reads A, A-B where B is an address or its last part, and A/N.
-func addressRange(s string) (first, last netip.Addr, ok bool) {
-	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
-		return a, a, true
-	}
-	if x, err := netip.ParsePrefix(s); err == nil {
-		if x != x.Masked() || x.Addr().BitLen()-x.Bits() > 16 {
-			return first, last, false
-		}
-		bytes := x.Addr().AsSlice()
-		for bit := x.Bits(); bit < len(bytes)*8; bit++ {
-			bytes[bit/8] |= 0x80 >> (bit % 8)
-		}
-		last, _ = netip.AddrFromSlice(bytes)
-		return x.Addr(), last, true
-	}
-	a, b, found := strings.Cut(s, "-")
-	first, err := netip.ParseAddr(a)
-	if !found || err != nil || first.Zone() != "" {
-		return first, last, false
-	}
-	if last, err = netip.ParseAddr(b); err != nil {
-		separator, base, bits := ".", 10, 8
-		if first.Is6() {
-			separator, base, bits = ":", 16, 16
-		}
-		v, err := strconv.ParseUint(b, base, bits)
-		if err != nil {
-			return first, last, false
-		}
-		full := first.StringExpanded()
-		if last, err = netip.ParseAddr(full[:strings.LastIndex(full, separator)+1] + strconv.FormatUint(v, base)); err != nil {
-			return first, last, false
-		}
-	}
-	return first, last, last.Is4() == first.Is4() && first.Less(last)
-}
-
 // port reads a port from 1 to 65535.
 func (p *parser) port(n *node, i int) (uint16, bool) {
 	v, ok := wholeNumber(n.arg(i))
 	if !ok || v < 1 || v > 65535 {
 		cure := "write a number from 1 to 65535"
+		if n.name() == "virtual_server" && strings.Contains(n.arg(i), "-") {
+			cure = "put '" + n.arg(1) + " " + n.arg(i) + "' into a virtual_server_group, and write 'virtual_server group NAME {': groups have ranges"
+		}
 		if i == 1 && strings.Contains(n.arg(i), ":") {
 			cure = "write ADDRESS PORT, with a blank"
 		}
@@ -395,6 +305,7 @@ func (p *parser) completeLVS() {
 	p.resolveNamed()
 	for i, v := range p.f.VirtualServers {
 		p.settleServerFamily(v)
+		p.completeGroup(v)
 		p.completeChecks(v)
 		for _, x := range p.f.VirtualServers[:i] {
 			if x.Addr == v.Addr && x.Port == v.Port && x.FwMark == v.FwMark && x.Group == v.Group && x.Protocol == v.Protocol && x.Family == v.Family {
@@ -415,7 +326,7 @@ func (p *parser) completeLVS() {
 				return
 			}
 		}
-		p.warnf(p.f.Pos, "", "lvs_sync_daemon names an instance '%s' that does not exist: it is not used", lvs.SyncInstance)
+		p.warnf(p.global.syncPos, closest(lvs.SyncInstance, names(p.f.Instances, func(i *model.VRRPInstance) string { return i.Name })), "lvs_sync_daemon names an instance '%s' that does not exist: it is not used", lvs.SyncInstance)
 		lvs.SyncInterface, lvs.SyncInstance, lvs.SyncID, lvs.SyncMaxLen, lvs.SyncPort, lvs.SyncTTL, lvs.SyncGroup = "", "", 0, 0, 0, 0, netip.Addr{}
 		return
 	}

@@ -43,6 +43,10 @@ const (
 // Version is what the first line of a listing says.
 func (c *Client) Version() (string, int, error) { return version, tableSize, nil }
 
+// PortRanges says that services may have them; whether the data plane takes them
+// it says itself.
+func (c *Client) PortRanges() bool { return true }
+
 // listing asks for what the data plane has.
 func (c *Client) listing() (l Listing, err error) {
 	err = c.fetch("services snapshot", &l)

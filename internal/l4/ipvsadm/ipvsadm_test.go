@@ -290,6 +290,59 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+// ranged is a table that has what the kernel's has not.
+type ranged struct{ *memory }
+
+func (ranged) PortRanges() bool { return true }
+
+// Ranges of ports are added, listed, saved, restored and removed; the kernel's
+// table, which would take their first port, is not asked.
+func TestPortRanges(t *testing.T) {
+	const rules = "-A -t 10.0.0.1:8000-8100 -s rr\n" +
+		"-a -t 10.0.0.1:8000-8100 -r 10.1.0.1:0 -g -w 1\n" +
+		"-a -t 10.0.0.1:8000-8100 -r 10.1.0.2:0 -m -w 1\n" +
+		"-a -t 10.0.0.1:8000-8100 -r 10.1.0.3:80 -m -w 1\n" +
+		"-A -u [2001:db8::1]:5000-5001 -s wlc\n"
+	table := ranged{newMemory()}
+	for line := range strings.Lines(strings.NewReplacer(":0 -g", " -g", ":0 -m", " -m").Replace(rules)) {
+		if _, stderr, code := ask(table, strings.TrimSpace(line), ""); code != 0 {
+			t.Fatalf("%s: %d %s", line, code, stderr)
+		}
+	}
+	if got, _, _ := ask(table, "-Sn", ""); got != rules {
+		t.Errorf("-Sn:\n%s", got)
+	}
+	again := ranged{newMemory()}
+	if _, stderr, code := ask(again, "-R", rules); code != 0 || !reflect.DeepEqual(again.services, table.services) {
+		t.Errorf("-R: %d %s\n%+v", code, stderr, again.services)
+	}
+	if got, _, _ := ask(table, "-L", ""); !strings.Contains(got, "TCP  web.example.org:8000-8100 rr\n  -> real1.example.org:0 ") {
+		t.Errorf("-L:\n%s", got)
+	}
+	if got, _, code := ask(table, "-Ln -t 10.0.0.1:8000-8100", ""); code != 0 || !strings.Contains(got, "TCP  10.0.0.1:8000-8100 rr\n  -> 10.1.0.1:0 ") {
+		t.Errorf("-Ln -t: %d\n%s", code, got)
+	}
+	for _, c := range []struct{ line, stderr string }{
+		{"-D -t 10.0.0.1:8000", "No such service\n"},
+		{"-A -t 10.0.0.1:8100-8000 -s rr", "illegal virtual server address[:port] specified\n"},
+		{"-A -t 10.0.0.1:0-8000 -s rr", "illegal virtual server address[:port] specified\n"},
+		{"-A -t 10.0.0.1:8000-65536 -s rr", "illegal virtual server address[:port] specified\n"},
+		{"-a -t 10.0.0.1:7-8 -r 10.1.0.3", "Service not defined\n"},
+		{"-d -t 10.0.0.1:8000-8100 -r 10.1.0.3", "No such destination\n"},
+		{"-D -t 10.0.0.1:8000-8100", ""},
+		{"-A -t 10.0.0.1:443-443 -s rr", ""},
+		{"-D -t 10.0.0.1:443", ""},
+	} {
+		if _, stderr, _ := ask(table, c.line, ""); stderr != c.stderr {
+			t.Errorf("%s: %q, not %q", c.line, stderr, c.stderr)
+		}
+	}
+	kernel := newMemory()
+	if _, stderr, code := ask(kernel, "-A -t 10.0.0.1:80-90", ""); code == 0 || stderr != "the kernel's IPVS has no ranges of ports\n" || len(kernel.services) > 0 {
+		t.Errorf("the kernel is asked: %d %q %+v", code, stderr, kernel.services)
+	}
+}
+
 func TestUsage(t *testing.T) {
 	text := Usage()
 	for _, w := range append(commandWords, optionWords...) {

@@ -123,11 +123,17 @@ func (p *printer) key(k l4.Key) string {
 		}
 		return s
 	}
-	s := fmt.Sprintf("%-4s %s", k.Protocol, p.place(k.Addr, k.Port, k.Protocol))
-	if k.PortLast > k.Port {
-		s += "-" + strconv.Itoa(int(k.PortLast)) // evenkeel's own: IPVS has no ranges
+	return fmt.Sprintf("%-4s %s", k.Protocol, p.places(k))
+}
+
+// places is an address with its port, or with its range of them: evenkeel's own,
+// IPVS has none. A range is numbers.
+func (p *printer) places(k l4.Key) string {
+	if k.PortLast <= k.Port {
+		return p.place(k.Addr, k.Port, k.Protocol)
 	}
-	return s
+	host := strings.TrimSuffix(p.place(k.Addr, 0, k.Protocol), ":0")
+	return fmt.Sprintf("%s:%d-%d", host, k.Port, k.PortLast)
 }
 
 // flags are those of a scheduler, by the scheduler's names for them.
@@ -346,7 +352,7 @@ func (p *printer) keyOption(k l4.Key) string {
 		return fmt.Sprintf("-f %d", k.FwMark)
 	}
 	option := map[l4.Protocol]string{l4.TCP: "-t", l4.UDP: "-u", l4.SCTP: "--sctp-service"}[k.Protocol]
-	return option + " " + p.place(k.Addr, k.Port, k.Protocol)
+	return option + " " + p.places(k)
 }
 
 // connectionHeader is what stands above the connections.

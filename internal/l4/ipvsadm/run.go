@@ -40,6 +40,9 @@ type Table interface {
 	StopDaemon(backup bool) error
 }
 
+// Ranger is a Table whose services may have a range of ports.
+type Ranger interface{ PortRanges() bool }
+
 // Shell is what commands run in.
 type Shell struct {
 	Table          Table
@@ -84,6 +87,13 @@ func (s *Shell) Run(c Command) error {
 	case Version:
 		fmt.Fprintf(s.Stdout, "ipvsadm %s (evenkeel)\n", Follows)
 		return nil
+	}
+	if k := c.Service.Key; k.PortLast > k.Port {
+		if r, ok := s.Table.(Ranger); !ok || !r.PortRanges() {
+			return &Error{codeFailed, "the kernel's IPVS has no ranges of ports"}
+		}
+	}
+	switch c.Action {
 	case List:
 		return s.list(c)
 	case Save:

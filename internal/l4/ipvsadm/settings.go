@@ -31,15 +31,34 @@ func (p *parser) addressService(protocol l4.Protocol, v string) error {
 	if err := p.mark(optService); err != nil {
 		return err
 	}
+	v, last := portRange(v)
 	to, ok := p.addrPort(v, protocol)
-	if !ok {
+	if last == to.Port() {
+		last = 0
+	}
+	if !ok || last != 0 && last < to.Port() {
 		return usageError("illegal virtual server address[:port] specified")
 	}
-	p.command.Service.Key = l4.Key{Addr: to.Addr(), Protocol: protocol, Port: to.Port()}
+	p.command.Service.Key = l4.Key{Addr: to.Addr(), Protocol: protocol, Port: to.Port(), PortLast: last}
 	if p.family = l4.FamilyOf(to.Addr()); p.family == l4.IPv6 {
 		p.mask = 128 // and so a mask that came before is gone
 	}
 	return nil
+}
+
+// portRange takes the last port off ADDRESS:FIRST-LAST, evenkeel's own, where
+// both are numbers: names of ports have hyphens, too.
+func portRange(v string) (rest string, last uint16) {
+	i, k := strings.LastIndexByte(v, ':'), strings.LastIndexByte(v, '-')
+	if i < 0 || k < i {
+		return v, 0
+	}
+	_, first := number(v[i+1:k], 1, math.MaxUint16)
+	n, ok := number(v[k+1:], 1, math.MaxUint16)
+	if !first || !ok {
+		return v, 0
+	}
+	return v[:k], uint16(n)
 }
 
 func (p *parser) markService(v string) error {
@@ -403,6 +422,9 @@ func (p *parser) finishServer() error {
 	}
 	if r.Port == 0 || (p.command.Action != DeleteServer && r.Method != l4.NAT) {
 		r.Port = s.Port
+		if s.PortLast != 0 {
+			r.Port = 0 // each packet keeps its own
+		}
 	}
 	return nil
 }
