@@ -97,12 +97,13 @@ type refusal int
 const (
 	byDriver  refusal = iota + 1
 	byAbsence         // it is tried when it comes
+	byVLANs           // it is tried when that is over
 )
 
 // followXDP has the program in the drivers of the interfaces that the
 // configuration names, and only there. tc is on all of them: an interface that
 // cannot have it forwards all the same, and that is said once.
-func (p *Plane) followXDP(links []netlink.Link) {
+func (p *Plane) followXDP(links, all []netlink.Link) {
 	p.mu.Lock()
 	names, told := p.config.XDP, p.told
 	p.mu.Unlock()
@@ -111,12 +112,22 @@ func (p *Plane) followXDP(links []netlink.Link) {
 	}
 	for _, l := range links {
 		name := l.Attrs().Name
-		switch {
-		case !slices.Contains(names, name):
+		if !slices.Contains(names, name) {
 			p.leaveXDP(l.Attrs().Index)
 			delete(p.refused, name)
+			continue
+		}
+		hidden := hidesVLANs(l, all)
+		switch {
+		case hidden != nil:
+			p.leaveXDP(l.Attrs().Index)
+			if p.refused[name] != byVLANs {
+				p.refused[name] = byVLANs
+				p.opts.Log.Warn("lvs_xdp: this interface forwards by tc", "interface", name, "error", hidden)
+			}
 		case p.hasXDP(l.Attrs().Index) || p.refused[name] == byDriver:
 		default:
+			delete(p.refused, name)
 			if err := p.startXDP(l); err != nil {
 				p.refused[name] = byDriver
 				p.opts.Log.Warn("lvs_xdp: this interface forwards by tc", "interface", name, "error", err)

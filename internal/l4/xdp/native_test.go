@@ -6,7 +6,10 @@ import (
 	"net/netip"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
+
+	"github.com/vishvananda/netlink"
 
 	"evenkeel/internal/l4"
 )
@@ -53,6 +56,37 @@ func TestXDPWhereItIsNamed(t *testing.T) {
 	if got := l.turns(t, "tcp", vip4+":80", 4, 4000); got["s1"] != 2 {
 		t.Errorf("by tc: %v", got)
 	}
+}
+
+// Where a driver hides the tags of VLANs, what comes in one would be taken for
+// untagged: such an interface is left to tc as long as it has VLANs.
+func TestXDPWithVLANs(t *testing.T) {
+	l := newLAN(t, "xvl")
+	l.in("d", func() {
+		eth0, err := netlink.LinkByName("eth0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, err := netlink.LinkList()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := hidesVLANs(eth0, all); err != nil {
+			t.Errorf("without VLANs: %v", err)
+		}
+		other := &netlink.Vlan{LinkAttrs: netlink.LinkAttrs{Name: "other.5", ParentIndex: eth0.Attrs().Index + 1000}}
+		mine := &netlink.Vlan{LinkAttrs: netlink.LinkAttrs{Name: "eth0.5", ParentIndex: eth0.Attrs().Index}}
+		if err := hidesVLANs(eth0, append(all, other)); err != nil {
+			t.Errorf("a VLAN of another interface: %v", err)
+		}
+		if err := hidesVLANs(eth0, append(all, mine)); err == nil || !strings.Contains(err.Error(), "eth0.5") || !strings.Contains(err.Error(), "ethtool -K eth0 rxvlan off") {
+			t.Errorf("with a VLAN: %v", err)
+		}
+		ethtool(t, "eth0", 0x26 /* ETHTOOL_SFLAGS */, 0)
+		if err := hidesVLANs(eth0, append(all, mine)); err != nil {
+			t.Errorf("the driver leaves tags where they are: %v", err)
+		}
+	})
 }
 
 // A program that an earlier process left in a driver is taken away where the

@@ -173,12 +173,18 @@ func inNamespace(t testing.TB, name string, f func()) {
 // (ethtool -K NAME tx off).
 func withoutChecksums(t testing.TB, name string) {
 	t.Helper()
+	ethtool(t, name, 0x17 /* ETHTOOL_STXCSUM */, 0)
+}
+
+// ethtool sets one value of an interface.
+func ethtool(t testing.TB, name string, command, data uint32) {
+	t.Helper()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer unix.Close(fd)
-	value := struct{ command, data uint32 }{0x17 /* ETHTOOL_STXCSUM */, 0}
+	value := struct{ command, data uint32 }{command, data}
 	var request struct {
 		name [16]byte
 		data unsafe.Pointer

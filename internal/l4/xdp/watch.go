@@ -133,7 +133,7 @@ func (p *Plane) reconcile() {
 	if err == nil { // an interrupted list may lack some
 		p.detach(func(a *attachment) bool { return !has(a.index) })
 	}
-	defer p.followXDP(list)
+	defer p.followXDP(list, links)
 	for _, l := range list {
 		if p.isAttached(l.Attrs().Index) {
 			p.renewPort(l)
