@@ -119,6 +119,9 @@ func (f *realserverFlags) parse(args []string) error {
 		}
 		a, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimSuffix(args[0], "/32"), "/128"))
 		if err != nil {
+			if p, e := netip.ParsePrefix(args[0]); e == nil {
+				return fmt.Errorf("%q is a network: a virtual address stands alone (%v)", args[0], p.Addr())
+			}
 			return fmt.Errorf("%q is no address", args[0])
 		}
 		f.wanted.VIPs = append(f.wanted.VIPs, a)
@@ -134,7 +137,33 @@ func realserverUp(args []string) int {
 	f := newRealserverFlags("up")
 	f.BoolVar(&f.wanted.Tunnel, "tunnel", false, "packets come through a tunnel (TUN): unwrap them")
 	f.BoolVar(&f.wanted.Persist, "persist", false, "do it again after a reboot (systemd unit)")
-	return realserverDo(f, args, func(h *realserver.Host) ([]string, error) { return h.Up(f.wanted) })
+	return realserverDo(f, args, func(h *realserver.Host) ([]string, error) {
+		done, err := h.Up(f.wanted)
+		if err != nil {
+			return done, err
+		}
+		left, err := f.missing()
+		return append(done, left...), err
+	})
+}
+
+// missing is what up could not do.
+func (f *realserverFlags) missing() (list []string, err error) {
+	h, err := f.open() // what is there now
+	if err != nil {
+		return nil, err
+	}
+	defer h.Close()
+	findings, err := h.Check(f.wanted)
+	for _, x := range findings {
+		if !x.OK && !x.Hint {
+			list = append(list, x.String())
+		}
+	}
+	if err == nil && len(list) > 0 {
+		err = errors.New("that is still missing")
+	}
+	return list, err
 }
 
 func realserverDown(args []string) int {

@@ -385,7 +385,7 @@ func parseLink(body []byte) (l LinkState, ok bool) {
 	}
 	flags := native.Uint32(body[8:])
 	l.Index = int(int32(native.Uint32(body[4:])))
-	l.Up = flags&unix.IFF_UP != 0
+	l.Up, l.NoARP = flags&unix.IFF_UP != 0, flags&unix.IFF_NOARP != 0
 	l.Running = l.Up && flags&unix.IFF_RUNNING != 0 && flags&unix.IFF_LOWER_UP != 0
 	elsewhere := false
 	for kind, value := range attributes(body[unix.SizeofIfInfomsg:]) {

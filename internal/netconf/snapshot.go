@@ -41,6 +41,7 @@ type LinkState struct {
 	Base    int    // the link below this one, or the other end of a veth; 0: none in this namespace
 	Up      bool   // administratively up (IFF_UP)
 	Running bool   // and able to carry traffic (IFF_RUNNING, IFF_LOWER_UP)
+	NoARP   bool   // neighbours are not asked for there, and not answered (IFF_NOARP)
 	MTU     int
 	MAC     [6]byte
 	Master  int // bridge or bond that it belongs to

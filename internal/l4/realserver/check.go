@@ -3,6 +3,7 @@ package realserver
 import (
 	"fmt"
 	"net/netip"
+	"os"
 	"strings"
 
 	"evenkeel/internal/netconf"
@@ -63,7 +64,39 @@ func (h *Host) Check(w Wanted) ([]Finding, error) {
 			list = append(list, Finding{Hint: true, Text: fmt.Sprintf("no unit puts %v up after a reboot", vip), Cure: up(w) + " -persist"})
 		}
 	}
+	if len(list) > 0 && !h.systemd() && h.unitWants(w.VIPs[0].String()) {
+		list = append(list, Finding{Hint: true, Text: "systemd does not run here, so that its unit does nothing after a reboot",
+			Cure: "have whatever starts this host run: " + up(w)})
+	}
 	return list, nil
+}
+
+// systemd says whether it runs this host.
+func (h *Host) systemd() bool {
+	_, err := os.Stat(h.options.Systemd)
+	return err == nil
+}
+
+// answering finds the device on which this host answers neighbours for an
+// address, whatever the settings are; "": none.
+func (h *Host) answering(vip netip.Addr) (name string, prefix netip.Prefix) {
+	for l := range h.net.Links().All() {
+		if a := l.Address(vip); a != nil && l.Name != device && !l.NoARP {
+			return l.Name, a.Prefix
+		}
+	}
+	return "", netip.Prefix{}
+}
+
+// quiet finds a device besides lo that has an address and no neighbours, such as
+// a dummy or tunl0; "": none.
+func (h *Host) quiet(vip netip.Addr) string {
+	for l := range h.net.Links().All() {
+		if l.Address(vip) != nil && l.Name != device && l.NoARP && l.Up {
+			return l.Name
+		}
+	}
+	return ""
 }
 
 func up(w Wanted) string {
@@ -84,9 +117,12 @@ func (h *Host) checkAddress(vip netip.Addr) []Finding {
 			continue
 		}
 		switch {
+		case l.Name != device && l.NoARP:
+			on = on || l.Up
+			list = append(list, Finding{OK: l.Up, Text: fmt.Sprintf("%v is on %s, which has no neighbours", vip, l.Name), Cure: "ip link set " + l.Name + " up"})
 		case l.Name != device:
 			list = append(list, Finding{Text: fmt.Sprintf("%v is on %s, where this host answers for it beside the director", vip, l.Name),
-				Cure: fmt.Sprintf("ip address del %v dev %s", a.Prefix, l.Name)})
+				Cure: fmt.Sprintf("if it is the virtual address: ip address del %v dev %s; if it is this host's own, name the director's", a.Prefix, l.Name)})
 		case a.Prefix.Bits() != vip.BitLen():
 			on = true
 			list = append(list, Finding{Text: fmt.Sprintf("%v is on %s with a prefix of /%d: the whole network is taken for this host's own", vip, device, a.Prefix.Bits()),
@@ -136,7 +172,7 @@ func (h *Host) checkARP() []Finding {
 }
 
 func answersARP(l *netconf.LinkState) bool {
-	return l.Name != device && l.Up && l.MAC != [6]byte{}
+	return l.Name != device && l.Up && !l.NoARP && l.MAC != [6]byte{}
 }
 
 // checkTunnel is content with any that works.

@@ -40,6 +40,7 @@ type Options struct {
 	State   string // file; "": DefaultState
 	Proc    string // "": /proc/sys
 	Units   string // directory of systemd's units; "": /etc/systemd/system
+	Systemd string // is there where systemd runs; "": /run/systemd/system
 	BootID  string // of this boot; "": the kernel's
 	Program string // path of this program, for the unit
 
@@ -56,6 +57,7 @@ func (o Options) withDefaults() Options {
 	set(&o.State, DefaultState)
 	set(&o.Proc, "/proc/sys")
 	set(&o.Units, "/etc/systemd/system")
+	set(&o.Systemd, "/run/systemd/system")
 	if o.BootID == "" {
 		b, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
 		o.BootID = strings.TrimSpace(string(b))
@@ -142,7 +144,12 @@ func (h *Host) Up(w Wanted) (done []string, err error) {
 	}
 	var config netconf.Config
 	for _, vip := range w.VIPs {
-		if h.net.Links().ByName(device).Address(vip) != nil {
+		on, prefix := h.answering(vip)
+		if on != "" && !slices.Contains(s.VIPs, vip) {
+			return nil, fmt.Errorf("%v is on %s, where this host answers for it: if it is this host's own address, name the director's; if it is the virtual one, take it off there first: ip address del %v dev %s",
+				vip, on, prefix, on)
+		}
+		if h.net.Links().ByName(device).Address(vip) != nil || h.quiet(vip) != "" {
 			continue
 		}
 		config.Addresses = append(config.Addresses, address(vip))
@@ -254,8 +261,11 @@ func (h *Host) finishUp(s *state, w Wanted, tunnel Unwrapper) (done []string, er
 		if err != nil {
 			return done, err
 		}
-		if changed {
+		switch {
+		case changed && h.systemd():
 			done = append(done, fmt.Sprintf("%s does this after a reboot", unitName))
+		case changed:
+			done = append(done, fmt.Sprintf("%s is written; systemd does not run here, and whatever starts this host has to run the command instead", unitName))
 		}
 	}
 	return done, h.save(s)

@@ -51,7 +51,7 @@ func (r *recorder) Down() error {
 
 func options(t *testing.T) Options {
 	dir := t.TempDir()
-	return Options{State: filepath.Join(dir, "state/realserver.json"), Units: filepath.Join(dir, "units"), BootID: "first", Program: "/usr/bin/evenkeel"}
+	return Options{Systemd: dir, State: filepath.Join(dir, "state/realserver.json"), Units: filepath.Join(dir, "units"), BootID: "first", Program: "/usr/bin/evenkeel"}
 }
 
 // host does something with a Host on a host.
@@ -211,6 +211,72 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%+v changed\n%s\nto\n%s", w, before, after)
 		}
 	}
+}
+
+// Who names this host's own address, or has put the virtual one where neighbours
+// ask for it, is told so before anything is done.
+func TestOwnAddress(t *testing.T) {
+	s := newSegment(t, "s")
+	o := options(t)
+	before := s.look("s")
+	s.host("s", o, func(h *Host) error {
+		_, err := h.Up(Wanted{VIPs: []netip.Addr{vip4, netip.MustParseAddr("10.8.0.1")}})
+		if err == nil || !strings.Contains(err.Error(), "10.8.0.1 is on eth0, where this host answers for it") || !strings.Contains(err.Error(), "ip address del 10.8.0.1/24 dev eth0") {
+			t.Errorf("its own address: %v", err)
+		}
+		return nil
+	})
+	if after := s.look("s"); after != before {
+		t.Errorf("before\n%s\nafter\n%s", before, after)
+	}
+	// After a reboot the unit is not stopped by what somebody did meanwhile.
+	s.up("s", o, Wanted{VIPs: []netip.Addr{vip4}, Persist: true})
+	s.ip("s", "addr add 10.8.0.100/24 dev eth0")
+	o.BootID = "second"
+	s.up("s", o, Wanted{VIPs: []netip.Addr{vip4}})
+	s.down("s", o)
+}
+
+// An address on a device that has no neighbours is as good as on lo.
+func TestQuietDevice(t *testing.T) {
+	s := newSegment(t, "s")
+	o := options(t)
+	s.ip("s", "link add vip0 type veth peer name vip1") // not every kernel has dummies
+	s.ip("s", "link set vip0 up arp off")
+	s.ip("s", "addr add 10.8.0.100/32 dev vip0")
+	w := Wanted{VIPs: []netip.Addr{vip4}}
+	for _, line := range s.up("s", o, w) {
+		if strings.Contains(line, "on lo") {
+			t.Errorf("done: %s", line)
+		}
+	}
+	s.host("s", o, func(h *Host) error {
+		list, err := h.Check(w)
+		if text := texts(list); strings.Contains(text, "MISSING") || !strings.Contains(text, "ok      10.8.0.100 is on vip0, which has no neighbours") {
+			t.Errorf("check:\n%s", text)
+		}
+		return err
+	})
+	s.down("s", o)
+}
+
+// Where systemd does not run, nobody is promised that its unit does.
+func TestNoSystemd(t *testing.T) {
+	s := newSegment(t, "s")
+	o := options(t)
+	o.Systemd = filepath.Join(o.Systemd, "absent")
+	done := s.up("s", o, Wanted{VIPs: []netip.Addr{vip4}, Persist: true})
+	if text := strings.Join(done, "\n"); !strings.Contains(text, "systemd does not run here") || strings.Contains(text, "does this after") {
+		t.Errorf("done:\n%s", text)
+	}
+	s.host("s", o, func(h *Host) error {
+		list, err := h.Check(Wanted{})
+		if text := texts(list); !strings.Contains(text, "note    systemd does not run here") || strings.Contains(text, "MISSING") {
+			t.Errorf("check:\n%s", text)
+		}
+		return err
+	})
+	s.down("s", o)
 }
 
 func TestUnit(t *testing.T) {
