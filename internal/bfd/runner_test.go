@@ -51,6 +51,7 @@ func newCable(t *testing.T) *cable {
 	n := cables.Add(1)
 	for i := range c.names {
 		c.names[i] = fmt.Sprintf("ekE%d-%d%c", os.Getpid(), n, 'a'+i)
+		_ = exec.Command("ip", "netns", "del", c.names[i]).Run() // of a run that was killed
 		run(t, "ip", "netns", "add", c.names[i])
 		t.Cleanup(func() { exec.Command("ip", "netns", "del", c.names[i]).Run() })
 	}

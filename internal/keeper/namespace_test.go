@@ -26,6 +26,7 @@ func TestEnterNamespace(t *testing.T) {
 		t.Skip("needs root for a network namespace")
 	}
 	name := fmt.Sprintf("ekK%d", os.Getpid())
+	_ = exec.Command("ip", "netns", "del", name).Run() // of a run that was killed
 	if out, err := exec.Command("ip", "netns", "add", name).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}

@@ -37,6 +37,7 @@ func newNamespace(t testing.TB) *namespace {
 	t.Helper()
 	needRoot(t)
 	n := &namespace{fmt.Sprintf("ekB%d-%d", os.Getpid(), namespaces.Add(1))}
+	_ = exec.Command("ip", "netns", "del", n.name).Run() // of a run that was killed
 	run(t, "ip", "netns", "add", n.name)
 	t.Cleanup(func() { run(t, "ip", "netns", "del", n.name) })
 	n.ip(t, "link add eth0 type veth peer name eth1")

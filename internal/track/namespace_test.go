@@ -12,6 +12,7 @@ func TestInNamespace(t *testing.T) {
 		t.Skip("namespaces are made by root")
 	}
 	name := fmt.Sprintf("ekf%d", os.Getpid())
+	_ = exec.Command("ip", "netns", "del", name).Run() // of a run that was killed
 	if out, err := exec.Command("ip", "netns", "add", name).CombinedOutput(); err != nil {
 		t.Fatalf("ip netns add: %v: %s", err, out)
 	}

@@ -53,6 +53,7 @@ func (s *segment) name(host string) string { return s.prefix + host }
 
 func (s *segment) make(host string) {
 	s.t.Helper()
+	_ = exec.Command("ip", "netns", "del", s.name(host)).Run() // of a run that was killed
 	s.run("ip", "netns", "add", s.name(host))
 	s.t.Cleanup(func() { _ = exec.Command("ip", "netns", "del", s.name(host)).Run() })
 	s.ip(host, "link set lo up")
