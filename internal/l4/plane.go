@@ -38,6 +38,7 @@ type Features struct {
 	RoutedMark bool // netfilter's marks are seen on packets that are routed on, not on those to the host's own addresses
 	SYNLimit   bool
 	XDP        bool     // Config.XDP
+	SyncKey    bool     // what directors tell each other can be encrypted
 	Engines    []string // persistence engines beside ""; nil: none
 }
 

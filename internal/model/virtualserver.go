@@ -20,6 +20,8 @@ type LVSGlobal struct {
 	SyncPort      int
 	SyncTTL       int
 	SyncGroup     netip.Addr
+	SyncKeyFile   string // lvs_sync_key_file (an extension): what encrypts what is told
+	SyncKeyPos    Pos
 	Pool          []netip.Addr // lvs_source_pool (an extension): the sources of FULLNAT
 	XDP           []string     // lvs_xdp (an extension): interfaces whose driver runs the director
 	XDPPos        Pos          // of the first of them

@@ -31,7 +31,9 @@ var pairMetrics = []metrics.Desc{
 	{Name: "evenkeel_lvs_sync_taken_total", Kind: metrics.CounterKind, Help: "Connections of other directors that were taken."},
 	{Name: "evenkeel_lvs_sync_unknown_total", Kind: metrics.CounterKind, Help: "Connections of other directors whose service or server is not here."},
 	{Name: "evenkeel_lvs_sync_lag_seconds", Kind: metrics.GaugeKind, Help: "How old a change can be that has not been told."},
-	{Name: "evenkeel_lvs_sync_datagrams_total", Kind: metrics.CounterKind, Help: "Datagrams: sent, received, failed (not sent, or not put in), malformed, foreign (of another ID).", Labels: []string{"kind"}},
+	{Name: "evenkeel_lvs_sync_missed_total", Kind: metrics.CounterKind, Help: "How often more connections had changed than could be noted, so that all were looked at."},
+	{Name: "evenkeel_lvs_sync_encrypted", Kind: metrics.GaugeKind, Help: "1 while what is told is encrypted."},
+	{Name: "evenkeel_lvs_sync_datagrams_total", Kind: metrics.CounterKind, Help: "Datagrams: sent, received, failed (not sent, or not put in), malformed, foreign (of another ID), unsigned (without a key), keyless (with a key, where there is none here), forged (with another key), replayed.", Labels: []string{"kind"}},
 	{Name: "evenkeel_lvs_sync_peer_lost_total", Kind: metrics.CounterKind, Help: "Datagrams of a director that did not come.", Labels: []string{"peer"}},
 	{Name: "evenkeel_lvs_sync_peer_tells", Kind: metrics.GaugeKind, Help: "1 while a director tells of its connections.", Labels: []string{"peer"}},
 	{Name: "evenkeel_lvs_sync_peer_lag_seconds", Kind: metrics.GaugeKind, Help: "The lag of a director that tells, as it says.", Labels: []string{"peer"}},
@@ -68,7 +70,10 @@ func emitPair(v *director.PairView, emit metrics.Emit) {
 	emit("evenkeel_lvs_sync_taken_total", float64(v.Took))
 	emit("evenkeel_lvs_sync_unknown_total", float64(v.Unknown))
 	emit("evenkeel_lvs_sync_lag_seconds", float64(v.LagMS)/1000)
-	for kind, n := range map[string]uint64{"sent": v.Sent, "received": v.Received, "failed": v.Failed, "malformed": v.Bad, "foreign": v.Foreign} {
+	emit("evenkeel_lvs_sync_missed_total", float64(v.Missed))
+	emit("evenkeel_lvs_sync_encrypted", truth(v.Encrypted))
+	for kind, n := range map[string]uint64{"sent": v.Sent, "received": v.Received, "failed": v.Failed, "malformed": v.Bad, "foreign": v.Foreign,
+		"unsigned": v.Unsigned, "keyless": v.Keyless, "forged": v.Forged, "replayed": v.Replayed} {
 		emit("evenkeel_lvs_sync_datagrams_total", float64(n), kind)
 	}
 	seen := map[string]bool{}

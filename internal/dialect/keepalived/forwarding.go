@@ -16,6 +16,7 @@ func forwardingKeywords() []keyword {
 	return []keyword{
 		{Name: "lvs_backend", Args: strings.Join(forwardBackends, "|"), In: placeGlobal, Status: statusOurs, Help: "who forwards packets: our own programs in the kernel, or IPVS (the first that works here)", Parse: readBackend},
 		{Name: "lvs_source_pool", Args: "ADDRESS …", In: placeGlobal, Status: statusOurs, Help: "the addresses of this node that servers see with FULLNAT; used for nothing else", Parse: readSourcePool},
+		{Name: "lvs_sync_key_file", Args: "PATH", In: placeGlobal, Status: statusOurs, Help: "a file with the key that encrypts what lvs_sync_daemon tells, the same on all directors; lvs_backend ebpf", Parse: readSyncKeyFile},
 		{Name: "lvs_xdp", Args: "INTERFACE …", In: placeGlobal, Status: statusOurs, Help: "interfaces whose drivers run our programs (XDP), before the kernel's network stack; lvs_backend ebpf", Parse: readXDP},
 		{Name: "syn_limit", Args: "COUNT", In: placeVirtualServer, Status: statusOurs, Help: "new TCP connections a second that are let through (0: all)", Parse: counted(0, math.MaxInt32, func(p *parser) *int { return &p.lvs.virtual.SYNLimit })},
 	}
@@ -53,6 +54,27 @@ func readSourcePool(p *parser, n *node) {
 		default:
 			p.f.LVS.Pool = append(p.f.LVS.Pool, a)
 		}
+	}
+}
+
+// readSyncKeyFile reads where the key is. Who uses it reads the file.
+func readSyncKeyFile(p *parser, n *node) {
+	switch path := n.arg(1); {
+	case len(n.words) != 2: // nothing is told that should have been encrypted
+		p.errorf(n.pos(0), "write 'lvs_sync_key_file PATH'", "'lvs_sync_key_file' takes one path")
+	case p.f.LVS.SyncKeyFile != "":
+		p.warnf(n.pos(0), "take one of them out; a second key stands in the same file", "'lvs_sync_key_file' stands twice: the first is used")
+	case !strings.HasPrefix(path, "/"):
+		p.errorf(n.pos(1), "write a path that begins with /", "'%s' is not an absolute path", path)
+	default:
+		p.f.LVS.SyncKeyFile, p.f.LVS.SyncKeyPos = path, n.pos(1)
+	}
+}
+
+// checkSyncKey finds a key for nothing.
+func (p *parser) checkSyncKey() {
+	if p.f.LVS.SyncKeyFile != "" && p.f.LVS.SyncInterface == "" {
+		p.warnf(p.f.LVS.SyncKeyPos, "write 'lvs_sync_daemon INTERFACE' too, or take it out", "lvs_sync_key_file without lvs_sync_daemon: it is not used")
 	}
 }
 

@@ -313,6 +313,7 @@ func (p *parser) completeLVS() {
 			}
 		}
 	}
+	p.checkSyncKey()
 	lvs := &p.f.LVS
 	if lvs.SyncInterface == "" {
 		return

@@ -20,6 +20,7 @@ type Teller interface {
 	Active(bool)
 	Status() flowsync.Status
 	Settle(context.Context) // until it has what others know
+	Rekey(flowsync.Keys)
 	Close()
 }
 
@@ -40,7 +41,8 @@ const afterwards = 5 * time.Second
 // pairing is what lvs_sync_daemon asks for. It is guarded by the service's mu,
 // but for what the teller looks at.
 type pairing struct {
-	settings flowsync.Settings
+	settings flowsync.Settings // without the keys
+	keys     flowsync.Keys
 	teller   Teller // nil: nobody tells
 	kernel   bool   // the kernel's daemons are ours
 	active   bool
@@ -138,8 +140,12 @@ func (s *Service) pairUp() {
 		s.pair.about.Store(&aboutFlows{owner: owners(s.plan.model), masters: tells, leaving: s.leaving.places()})
 		if want := syncSettings(l); s.pair.teller == nil || want != s.pair.settings {
 			s.alone(false)
-			s.pair.settings = want
+			s.pair.settings, s.pair.keys = want, s.plan.keys
+			want.Keys = s.plan.keys
 			s.pair.teller = s.opt.Sync(want, s.table(syncer), s.pairNotice)
+		} else if !s.pair.keys.Equal(s.plan.keys) {
+			s.pair.keys = s.plan.keys
+			s.pair.teller.Rekey(s.plan.keys)
 		}
 		s.pair.teller.Active(still)
 	case theirs:
@@ -311,7 +317,13 @@ type PairView struct {
 	Failed    uint64     `json:"failed"`   // that could not be sent, or put in
 	Bad       uint64     `json:"bad"`      // datagrams that are not well-formed
 	Foreign   uint64     `json:"foreign"`  // of another ID
-	Missed    uint64     `json:"missed"`   // there was more than could be noted, and all were looked at
+	Encrypted bool       `json:"encrypted"`
+	Unsigned  uint64     `json:"unsigned"` // datagrams without a key, where there is one here
+	Keyless   uint64     `json:"keyless"`  // with a key, where there is none here
+	Forged    uint64     `json:"forged"`   // with another key
+	Replayed  uint64     `json:"replayed"` // that were there before
+	Advice    []string   `json:"advice,omitempty"`
+	Missed    uint64     `json:"missed"` // there was more than could be noted, and all were looked at
 	Peers     []PeerView `json:"peers"`
 }
 
@@ -343,7 +355,8 @@ func (s *Service) viewPair() *PairView {
 	v.Told, v.ToldRate, v.LagMS, v.LookMS, v.Refreshes = t.Told, t.ToldRate, t.Lag.Milliseconds(), t.Interval.Milliseconds(), t.Refreshes
 	v.Took, v.TookRate, v.Unknown = t.Took, t.TookRate, t.Unknown
 	v.Sent, v.Received, v.Failed, v.Bad, v.Foreign = t.Sent, t.Received, t.Failed, t.Bad, t.Foreign
-	v.Missed = t.Missed
+	v.Missed, v.Encrypted, v.Advice = t.Missed, t.Encrypted, t.Advice
+	v.Unsigned, v.Keyless, v.Forged, v.Replayed = t.Unsigned, t.Keyless, t.Forged, t.Replayed
 	for _, p := range t.Peers {
 		v.Peers = append(v.Peers, PeerView{Address: p.Address.String(), Tells: p.Active, Flows: p.Flows, LagMS: p.Lag.Milliseconds(),
 			HeardMS: p.Heard.Milliseconds(), Received: p.Received, Rate: p.Rate, Lost: p.Lost, Late: p.Late})
@@ -359,6 +372,9 @@ func (v *PairView) text(b *strings.Builder) {
 	if v.Instance != "" {
 		role += " (" + v.Instance + ")"
 	}
+	if v.Encrypted {
+		role += ", encrypted"
+	}
 	if v.By == "kernel" {
 		fmt.Fprintf(b, "pair: by the kernel on %s, id %d: %s\n", v.Interface, v.ID, role)
 	} else {
@@ -366,6 +382,9 @@ func (v *PairView) text(b *strings.Builder) {
 	}
 	if v.Trouble != "" {
 		fmt.Fprintf(b, "  ! %s\n", v.Trouble)
+	}
+	for _, advice := range v.Advice {
+		fmt.Fprintf(b, "  ! %s\n", advice)
 	}
 	if v.By == "kernel" {
 		return

@@ -58,6 +58,8 @@ func (s *script) Settle(context.Context) { s.say("settled") }
 
 func (s *script) Close() { s.say("closed") }
 
+func (s *script) Rekey(k flowsync.Keys) { s.say(fmt.Sprint("rekey ", k)) }
+
 func (s *script) say(line string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -71,7 +73,11 @@ func (s *script) Status() flowsync.Status {
 
 func (s *script) open(settings flowsync.Settings, t flowsync.Table, notice func(bool, string)) Teller {
 	s.settings, s.table, s.notice = settings, t, notice
-	s.say(fmt.Sprintf("open %s %d", settings.Interface, settings.ID))
+	with := ""
+	if !settings.Keys.None() {
+		with = fmt.Sprint(" with ", settings.Keys)
+	}
+	s.say(fmt.Sprintf("open %s %d%s", settings.Interface, settings.ID, with))
 	return s
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"evenkeel/internal/health/real"
 	"evenkeel/internal/l4"
+	"evenkeel/internal/l4/flowsync"
 	"evenkeel/internal/model"
 )
 
@@ -16,6 +17,7 @@ type plan struct {
 	virtuals []*virtual
 	owner    map[l4.Key]*virtual
 	globals  l4.Config // without services
+	keys     flowsync.Keys
 }
 
 // virtual is one virtual_server: one service, or as many as its group has

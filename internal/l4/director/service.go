@@ -105,6 +105,7 @@ func (s *Service) Configure(c *model.Config) model.Diagnostics {
 	if len(p.virtuals) > 0 {
 		d = append(d, s.fit(next)...)
 	}
+	d = append(d, p.readKeys()...)
 	d = append(d, p.validateCommands()...)
 	next.checks, more = real.Compile(f, s.env(f))
 	if d = append(d, more...); !d.HasErrors() {
@@ -143,6 +144,7 @@ func (s *Service) fit(next *prepared) (d model.Diagnostics) {
 		}
 	}
 	d = append(d, next.plan.advise(next.choice.Advice)...)
+	d = append(d, next.plan.encrypts(features, others(s.opt.Backends, features.Name))...)
 	d = append(d, next.plan.marks(features)...)
 	if len(f.LVS.XDP) > 0 && !features.XDP {
 		d.Errorf(f.LVS.XDPPos, "lvs_xdp is about our own programs, and %s forwards here: take the line out, or write 'lvs_backend ebpf'", features.Name)

@@ -32,6 +32,7 @@ type Settings struct {
 	Group     netip.Addr
 	Port      uint16
 	TTL       uint8
+	Keys      Keys // what is told is encrypted with the first of them; none: it is not
 }
 
 // withDefaults fills in what is zero.
@@ -120,6 +121,8 @@ type Daemon struct {
 	count   counts
 	told    meter
 	took    meter
+	vault   *vault // nil: nothing is encrypted
+	refused refusals
 }
 
 // outbox is the datagram that is being filled.
@@ -149,6 +152,8 @@ func begin(s Settings, t Table, notice func(bool, string), open func(*Settings) 
 	var b [8]byte
 	_, _ = rand.Read(b[:])
 	d.sender = binary.BigEndian.Uint64(b[:])
+	d.Rekey(s.Keys)
+	d.settings.Keys = Keys{}
 	var ctx context.Context
 	ctx, d.cancel = context.WithCancel(context.Background())
 	d.ended.Add(3)
@@ -158,7 +163,25 @@ func begin(s Settings, t Table, notice func(bool, string), open func(*Settings) 
 	return d
 }
 
-// Settings are what the daemon was opened with.
+// Rekey goes on with other keys, or none. Nothing is lost where the others
+// have the first of them already.
+func (d *Daemon) Rekey(k Keys) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if k.None() != (d.vault == nil) {
+		d.flushLocked() // what has been put in may be too long now
+	}
+	switch {
+	case k.None():
+		d.vault = nil
+	case d.vault == nil:
+		d.vault = newVault(k)
+	default:
+		d.vault.rekey(k)
+	}
+}
+
+// Settings are what the daemon was opened with, but for the keys.
 func (d *Daemon) Settings() Settings { return d.settings }
 
 // Active says whether this director tells of its connections. It does not
@@ -231,6 +254,10 @@ func (d *Daemon) attend(ctx context.Context) {
 		switch {
 		case l == nil:
 			opened, err := d.open(&d.settings)
+			if err == nil && opened.room() < sealedLeast && d.encrypts() {
+				err = fmt.Errorf("a datagram of %d bytes on %s has no room for a connection, %d are needed", opened.room(), d.settings.Interface, sealedLeast)
+				opened.close()
+			}
 			d.report(err)
 			if err != nil {
 				break
@@ -336,13 +363,17 @@ func (d *Daemon) tell(ctx context.Context, s *l4.Sync, wait time.Duration, last 
 	if !ok {
 		return true
 	}
-	if len(b) > d.link.room() && d.out.records > 0 {
+	room := d.link.room()
+	if d.vault != nil {
+		room -= sealedOverhead
+	}
+	if len(b) > room && d.out.records > 0 {
 		record := append([]byte(nil), b[before:]...)
 		d.out.buffer = b[:before]
 		d.flushLocked()
 		b = append(d.out.buffer, record...)
 	}
-	if len(b) > d.link.room() {
+	if len(b) > room {
 		d.count.failed++ // maxlen is less than one connection takes
 		d.out.buffer = b[:headerSize]
 		return true
@@ -364,12 +395,14 @@ func (d *Daemon) flushLocked() {
 	if d.out.records == 0 || d.link == nil {
 		return
 	}
-	d.write(&header{kind: kindFlows, count: d.out.records}, d.out.buffer)
+	d.write(&header{kind: kindFlows, count: d.out.records}, extensions{}, d.out.buffer)
 	d.out.buffer, d.out.records = d.out.buffer[:headerSize], 0
 }
 
 // send sends a datagram without records.
-func (d *Daemon) send(h *header) {
+func (d *Daemon) send(h *header) { d.sendWith(h, extensions{}) }
+
+func (d *Daemon) sendWith(h *header, x extensions) {
 	flows := d.table.Flows()
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -377,16 +410,19 @@ func (d *Daemon) send(h *header) {
 		return
 	}
 	d.flows = uint32(flows)
-	d.write(h, make([]byte, headerSize))
+	d.write(h, x, make([]byte, headerSize))
 }
 
 // write completes a datagram and sends it. A director that does not get it
 // finds the gap.
-func (d *Daemon) write(h *header, b []byte) {
+func (d *Daemon) write(h *header, x extensions, b []byte) {
 	d.out.sequence++
 	h.flows = d.flows
 	h.id, h.active, h.sender, h.sequence, h.lag = d.settings.ID, d.active, d.sender, d.out.sequence, milliseconds(d.count.lag)
 	h.put(b)
+	if d.vault != nil {
+		b = d.vault.seal(h.id, x, b)
+	}
 	if err := d.link.write(b); err != nil {
 		d.count.failed++
 		return
@@ -413,6 +449,10 @@ func (d *Daemon) read(l medium) {
 
 // receive takes one datagram. list is used again.
 func (d *Daemon) receive(b []byte, from netip.Addr, list []l4.Sync) []l4.Sync {
+	b, ok := d.unseal(b, from)
+	if !ok {
+		return list
+	}
 	h, list, err := parse(b, list)
 	d.mu.Lock()
 	switch {
@@ -421,10 +461,6 @@ func (d *Daemon) receive(b []byte, from netip.Addr, list []l4.Sync) []l4.Sync {
 		d.mu.Unlock()
 		return list
 	case h.sender == d.sender:
-		d.mu.Unlock()
-		return list
-	case d.settings.ID != 0 && h.id != d.settings.ID:
-		d.count.foreign++
 		d.mu.Unlock()
 		return list
 	}

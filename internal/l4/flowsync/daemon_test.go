@@ -31,6 +31,8 @@ type tap struct {
 	over    chan struct{}
 	once    sync.Once
 	long    int // of the longest datagram
+	sealed  int // datagrams
+	plain   int
 }
 
 func (n *network) open(last byte) func(*Settings) (medium, error) {
@@ -59,6 +61,11 @@ func (t *tap) write(b []byte) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.long = max(t.long, len(b))
+	if isSealed(b) {
+		t.sealed++
+	} else {
+		t.plain++
+	}
 	if t.lose > 0 && kind(b[5]) == kindFlows {
 		t.lose--
 		return nil

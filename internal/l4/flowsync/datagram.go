@@ -84,6 +84,11 @@ func (h *header) put(b []byte) {
 	binary.BigEndian.PutUint16(b[36:], h.count)
 }
 
+// isPlain says whether it is of this kind, as far as the header tells.
+func isPlain(b []byte) bool {
+	return len(b) >= headerSize && [4]byte(b) == magic && b[4] == version
+}
+
 // parse reads a datagram and appends its records to list. It is whole or an
 // error.
 func parse(b []byte, list []l4.Sync) (header, []l4.Sync, error) {

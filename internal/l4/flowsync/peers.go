@@ -110,3 +110,14 @@ func (p *pace) take(now time.Duration) time.Duration {
 	}
 	return wait
 }
+
+// spare says whether there is one to be had at once, and takes it.
+func (p *pace) spare(now time.Duration) bool {
+	p.tokens = min(p.burst, p.tokens+p.rate*(now-p.at).Seconds())
+	p.at = now
+	if p.tokens < 1 {
+		return false
+	}
+	p.tokens--
+	return true
+}

@@ -21,6 +21,12 @@ type Status struct {
 	Missed                  uint64 // there was more than could be noted, and the whole table was looked through
 	ToldRate, TookRate      float64
 
+	Encrypted bool     // there is a key
+	Advice    []string // what to do about those that were not listened to of late
+	// Datagrams that were not listened to: without a key, with a key where there
+	// is none here, with another key, that were there before.
+	Unsigned, Keyless, Forged, Replayed uint64
+
 	Peers []Peer
 }
 
@@ -45,6 +51,9 @@ func (d *Daemon) Status() Status {
 	s := Status{Settings: d.settings, Active: d.active, Trouble: d.trouble,
 		Told: c.told, Sent: c.sent, Failed: c.failed, Refreshes: c.refreshes, Took: c.took, Received: c.received, Unknown: c.unknown,
 		Bad: c.bad, Foreign: c.foreign, Missed: c.missed, ToldRate: d.told.now, TookRate: d.took.now}
+	r := &d.refused
+	s.Encrypted, s.Advice = d.vault != nil, r.advice(d.now())
+	s.Unsigned, s.Keyless, s.Forged, s.Replayed = r[unsigned].count, r[keyless].count, r[stranger].count, r[heardTwice].count
 	if d.active {
 		s.Lag, s.Interval = c.lag, c.interval
 	}

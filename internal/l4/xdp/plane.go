@@ -267,7 +267,7 @@ func Features() l4.Features {
 		Schedulers: []string{"rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "dh", "mh", "sed", "nq", "fo", "ovf"},
 		Protocols:  []l4.Protocol{l4.TCP, l4.UDP},
 		Tunnels:    []l4.TunnelType{l4.IPIP},
-		PortRanges: true, AnyPort: true, FwMarks: true, RoutedMark: true, SYNLimit: true, XDP: true,
+		PortRanges: true, AnyPort: true, FwMarks: true, RoutedMark: true, SYNLimit: true, XDP: true, SyncKey: true,
 	}
 }
 
