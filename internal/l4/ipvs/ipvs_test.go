@@ -332,3 +332,31 @@ func FuzzConnections(f *testing.F) {
 		})
 	})
 }
+
+// Switches are turned on and off again for the configuration; those that the
+// host's own settings have turned on stay so.
+func TestSwitches(t *testing.T) {
+	p, k := testPlane(t, Options{})
+	path := func(name string) string { return filepath.Join(p.options.Proc, "net/ipv4/vs", name) }
+	if err := os.WriteFile(path("expire_nodest_conn"), []byte("1\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	are := func(want ...string) {
+		t.Helper()
+		for i, name := range []string{"expire_nodest_conn", "expire_quiescent_template", "sloppy_tcp"} {
+			if b, err := os.ReadFile(path(name)); err != nil || strings.TrimSpace(string(b)) != want[i] {
+				t.Errorf("%s is %q (%v), not %s", name, b, err, want[i])
+			}
+		}
+	}
+	set(t, p, k, l4.Config{ExpireQuiescent: true})
+	are("1", "1", "0")
+	set(t, p, k, l4.Config{SloppyTCP: true, ExpireNoDestination: true})
+	are("1", "0", "1")
+	set(t, p, k, l4.Config{})
+	are("1", "0", "0")
+	if err := os.Remove(path("sloppy_tcp")); err != nil {
+		t.Fatal(err)
+	}
+	set(t, p, k, l4.Config{}) // a kernel that has not all of them
+}

@@ -34,6 +34,7 @@ type Plane struct {
 	order []l4.Key
 	last  map[l4.Key]l4.Service // what was set, by key
 	ours  map[l4.Key]bool       // services that we made or took over, also those half done
+	on    map[string]bool       // switches that we turned on
 }
 
 // Open connects to the IPVS of the network namespace of the calling thread.
@@ -200,8 +201,9 @@ func (p *Plane) setTimeouts(t l4.Timeouts) error {
 
 func wholeSeconds(d time.Duration) time.Duration { return time.Duration(seconds(d)) * time.Second }
 
-// setSysctls changes those switches of IPVS that a configuration has words
-// for, where they differ.
+// setSysctls turns those switches of IPVS on that a configuration wants on, and
+// off again when it does not want them any more. What the host's own settings
+// have turned on stays so.
 func (p *Plane) setSysctls(c l4.Config) error {
 	for _, s := range []struct {
 		name string
@@ -211,17 +213,20 @@ func (p *Plane) setSysctls(c l4.Config) error {
 		value := "0"
 		if s.on {
 			value = "1"
+		} else if !p.on[s.name] {
+			continue
 		}
 		now, err := os.ReadFile(path)
-		if err != nil && !s.on {
-			continue // a kernel without the switch has it off
-		}
 		if err == nil && strings.TrimSpace(string(now)) == value {
 			continue
 		}
 		if err := os.WriteFile(path, []byte(value), 0); err != nil {
 			return fmt.Errorf("IPVS: %s=%s: %w", s.name, value, err)
 		}
+		if p.on == nil {
+			p.on = map[string]bool{}
+		}
+		p.on[s.name] = s.on
 	}
 	return nil
 }
