@@ -13,6 +13,9 @@ type LVSGlobal struct {
 	TimeoutTCP    time.Duration
 	TimeoutTCPFin time.Duration
 	TimeoutUDP    time.Duration
+	ExpireNodest  bool   // lvs_expire_nodest_conn (an extension), as IPVS's sysctl
+	ExpireQuiet   bool   // lvs_expire_quiescent_template (an extension)
+	SloppyTCP     bool   // lvs_sloppy_tcp (an extension)
 	SyncInterface string // lvs_sync_daemon
 	SyncInstance  string
 	SyncID        int

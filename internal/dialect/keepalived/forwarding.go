@@ -18,6 +18,9 @@ func forwardingKeywords() []keyword {
 		{Name: "lvs_source_pool", Args: "ADDRESS …", In: placeGlobal, Status: statusOurs, Help: "the addresses of this node that servers see with FULLNAT; used for nothing else", Parse: readSourcePool},
 		{Name: "lvs_sync_key_file", Args: "PATH", In: placeGlobal, Status: statusOurs, Help: "a file with the key that encrypts what lvs_sync_daemon tells, the same on all directors; lvs_backend ebpf", Parse: readSyncKeyFile},
 		{Name: "lvs_xdp", Args: "INTERFACE …", In: placeGlobal, Status: statusOurs, Help: "interfaces whose drivers run our programs (XDP), before the kernel's network stack; lvs_backend ebpf", Parse: readXDP},
+		{Name: "lvs_expire_nodest_conn", Args: "[on|off]", In: placeGlobal, Status: statusOurs, Help: "connections of a server that is removed end at once, as by net.ipv4.vs.expire_nodest_conn; otherwise they wait for it to come back", Parse: flag(func(p *parser) *bool { return &p.f.LVS.ExpireNodest })},
+		{Name: "lvs_expire_quiescent_template", Args: "[on|off]", In: placeGlobal, Status: statusOurs, Help: "persistent clients leave a server of weight 0, as by net.ipv4.vs.expire_quiescent_template", Parse: flag(func(p *parser) *bool { return &p.f.LVS.ExpireQuiet })},
+		{Name: "lvs_sloppy_tcp", Args: "[on|off]", In: placeGlobal, Status: statusOurs, Help: "any TCP packet begins a connection, not only a SYN, as by net.ipv4.vs.sloppy_tcp", Parse: flag(func(p *parser) *bool { return &p.f.LVS.SloppyTCP })},
 		{Name: "syn_limit", Args: "COUNT", In: placeVirtualServer, Status: statusOurs, Help: "new TCP connections a second that are let through (0: all)", Parse: counted(0, math.MaxInt32, func(p *parser) *int { return &p.lvs.virtual.SYNLimit })},
 	}
 }

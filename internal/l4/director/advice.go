@@ -73,11 +73,18 @@ func (s *Service) lacks(services []l4.ServiceStats) []string {
 
 // lacksFor is the same for one change by hand.
 func (s *Service) lacksFor(e Edit) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k := &e.Service.Key; e.Do == AddService && k.FwMark != 0 && s.used.Backend != nil && s.used.Marks != nil {
+		var list []string
+		for _, text := range s.used.Marks(k.AddressFamily()) {
+			list = append(list, unseen(s.used.Name, text))
+		}
+		return list
+	}
 	if e.Do != AddServer && e.Do != EditServer {
 		return nil
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	x := l4.ServiceStats{}
 	x.Key, x.Servers = e.Service.Key, []l4.ServerStats{{Server: e.Server}}
 	return s.lacks([]l4.ServiceStats{x})

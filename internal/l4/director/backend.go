@@ -17,6 +17,10 @@ type Backend struct {
 	// Advice says what a host that works should have besides for forwarding by
 	// these methods of each family; nil: nothing.
 	Advice func(four, six []l4.Method) []string
+	// Marks says what is missing here for marks of nftables and iptables to be
+	// seen on packets of a family to this host's own addresses, in words with what
+	// would help; nil: nothing ever is.
+	Marks func(l4.Family) []string
 	// Open makes the plane, or takes over what one before it left. flush: what
 	// others have set there is removed with the first Set (lvs_flush).
 	Open func(flush bool) (l4.Plane, error)

@@ -328,6 +328,28 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
+// TestSwitches: what IPVS has sysctls for reaches the plane, and leaves it.
+func TestSwitches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		parts := map[string]string{}
+		const service = "virtual_server 192.0.2.10 80 {\n lvs_sched rr\n lvs_method NAT\n protocol TCP\n real_server 10.0.0.1 80 {\n }\n}\n"
+		is := func(line, switches string, nodest, quiet, sloppy bool) {
+			t.Helper()
+			parts["a"] = "global_defs {\n" + switches + "}\n" + service
+			b.do(line+" a", parts)
+			if c := b.plane.Config(); c.ExpireNoDestination != nodest || c.ExpireQuiescent != quiet || c.SloppyTCP != sloppy || len(c.Services) != 1 {
+				t.Errorf("%q: %+v", switches, c)
+			}
+		}
+		is("start", " lvs_expire_nodest_conn\n", true, false, false)
+		is("reload", " lvs_expire_quiescent_template on\n lvs_expire_nodest_conn off\n", false, true, false)
+		is("reload", " lvs_sloppy_tcp\n", false, false, true)
+		is("reload", "", false, false, false)
+		b.service.Stop()
+	})
+}
+
 func scenario(t *testing.T, text string) string {
 	parts := map[string]string{}
 	name := ""

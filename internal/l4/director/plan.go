@@ -40,6 +40,7 @@ func compile(f *model.Failover) (*plan, model.Diagnostics) {
 	p := &plan{model: f, owner: map[l4.Key]*virtual{}}
 	p.globals.Timeouts = l4.Timeouts{TCP: f.LVS.TimeoutTCP, TCPFin: f.LVS.TimeoutTCPFin, UDP: f.LVS.TimeoutUDP}
 	p.globals.Pool, p.globals.XDP = f.LVS.Pool, f.LVS.XDP
+	p.globals.ExpireNoDestination, p.globals.ExpireQuiescent, p.globals.SloppyTCP = f.LVS.ExpireNodest, f.LVS.ExpireQuiet, f.LVS.SloppyTCP
 	groups := map[string]*model.VirtualServerGroup{}
 	for _, g := range f.ServerGroups {
 		groups[g.Name] = g

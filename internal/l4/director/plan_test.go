@@ -214,15 +214,29 @@ type holding struct{ l4.Plane }
 func (*holding) Set(c l4.Config) error { return c.Validate(l4.Features{}) }
 func (*holding) Features() l4.Features { return l4.Features{} }
 
-// TestMarks: a plane that does not see all marks says so at each service of one.
+// TestMarks: where a plane does not see marks, that is said at each service of
+// one, once for each family.
 func TestMarks(t *testing.T) {
-	marked := &virtual{spec: &model.VirtualServer{Pos: model.Pos{File: "f", Line: 3, Col: 1}, FwMark: 7}, keys: []l4.Key{{FwMark: 7, Family: l4.IPv4}}}
+	marked := &virtual{spec: &model.VirtualServer{Pos: model.Pos{File: "f", Line: 3, Col: 1}, FwMark: 7}, keys: []l4.Key{
+		{FwMark: 7, Family: l4.IPv4}, {FwMark: 8, Family: l4.IPv4}, {FwMark: 7, Family: l4.IPv6}}}
 	plain := &virtual{spec: &model.VirtualServer{}, keys: []l4.Key{{Addr: ip("192.0.2.10"), Protocol: l4.TCP, Port: 80}}}
 	p := &plan{virtuals: []*virtual{marked, plain}}
-	if d := p.marks(l4.Features{Name: "ebpf", RoutedMark: true}); len(d) != 1 || d.HasErrors() || d[0].Pos.Line != 3 || !strings.Contains(d[0].Cure, "lvs_backend ipvs") {
+	here := func(missing ...string) func(l4.Family) []string {
+		return func(f l4.Family) []string {
+			if f == l4.IPv6 {
+				return nil
+			}
+			return missing
+		}
+	}
+	d := p.marks(&Backend{Name: "ebpf", Marks: here("load the module x")})
+	if len(d) != 1 || d.HasErrors() || d[0].Pos.Line != 3 || !strings.Contains(d[0].Message, "ebpf does not see marks") ||
+		!strings.Contains(d[0].Message, "load the module x") || !strings.Contains(d[0].Cure, "lvs_backend ipvs") {
 		t.Errorf("%v", d)
 	}
-	if d := p.marks(l4.Features{Name: "ipvs"}); len(d) != 0 {
-		t.Errorf("%v", d)
+	for _, b := range []*Backend{{Name: "ipvs"}, {Name: "ebpf", Marks: here()}} {
+		if d := p.marks(b); len(d) != 0 {
+			t.Errorf("%v", d)
+		}
 	}
 }

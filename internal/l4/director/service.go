@@ -145,7 +145,7 @@ func (s *Service) fit(next *prepared) (d model.Diagnostics) {
 	}
 	d = append(d, next.plan.advise(next.choice.Advice)...)
 	d = append(d, next.plan.encrypts(features, others(s.opt.Backends, features.Name))...)
-	d = append(d, next.plan.marks(features)...)
+	d = append(d, next.plan.marks(next.choice.Backend)...)
 	if len(f.LVS.XDP) > 0 && !features.XDP {
 		d.Errorf(f.LVS.XDPPos, "lvs_xdp is about our own programs, and %s forwards here: take the line out, or write 'lvs_backend ebpf'", features.Name)
 	}

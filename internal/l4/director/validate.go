@@ -40,19 +40,37 @@ func (p *plan) validate(f l4.Features, other []l4.Features) (d model.Diagnostics
 	return d
 }
 
-// marks warns of services whose packets a plane may never see as theirs.
-func (p *plan) marks(f l4.Features) (d model.Diagnostics) {
+// marks warns of services whose packets a plane does not see as theirs here.
+func (p *plan) marks(b *Backend) (d model.Diagnostics) {
+	if b.Marks == nil {
+		return nil
+	}
+	here := map[l4.Family][]string{} // the same for all of them
 	for _, v := range p.virtuals {
+		told := map[l4.Family]bool{}
 		for _, k := range v.keys {
-			if k.FwMark != 0 && f.RoutedMark {
+			f := k.AddressFamily()
+			if k.FwMark == 0 || told[f] {
+				continue
+			}
+			told[f] = true
+			missing, asked := here[f]
+			if !asked {
+				missing = b.Marks(f)
+				here[f] = missing
+			}
+			if len(missing) > 0 {
 				d = append(d, model.Diagnostic{Pos: v.spec.Pos, Severity: model.Warning,
-					Message: title(v.spec) + ": " + f.Name + " sees marks of nftables and iptables on packets that this host routes on, and not on those to its own addresses",
-					Cure:    "name addresses and ports instead (a virtual_server_group has ranges of both), or write 'lvs_backend ipvs' in global_defs"})
-				break
+					Message: title(v.spec) + ": " + unseen(b.Name, strings.Join(missing, "; ")),
+					Cure:    "or name addresses and ports instead (a virtual_server_group has ranges of both), or write 'lvs_backend ipvs' in global_defs"})
 			}
 		}
 	}
 	return d
+}
+
+func unseen(name, why string) string {
+	return name + " does not see marks of nftables and iptables on packets to this host's own addresses: " + why
 }
 
 func (p *plan) validateServers(v *virtual, f l4.Features, other []l4.Features) (d model.Diagnostics) {

@@ -111,6 +111,9 @@ func (s *Service) View() *View {
 			v.Trouble = "counters: " + err.Error()
 		}
 	}
+	if v.Trouble == "" {
+		v.Trouble = snapshot.Trouble
+	}
 	v.Advice = s.lacks(snapshot.Services)
 	v.Total, v.Rate, v.Flows, v.Drops = Traffic(snapshot.Counters), Traffic(snapshot.Rates), snapshot.Flows, snapshot.Drops
 	services := make(map[l4.Key]*l4.ServiceStats, len(snapshot.Services))
