@@ -35,7 +35,6 @@ type Features struct {
 	PortRanges bool
 	AnyPort    bool // Port 0 also without persistence
 	FwMarks    bool
-	RoutedMark bool // netfilter's marks are seen on packets that are routed on, not on those to the host's own addresses
 	SYNLimit   bool
 	XDP        bool     // Config.XDP
 	SyncKey    bool     // what directors tell each other can be encrypted

@@ -351,6 +351,10 @@ type Snapshot struct {
 	// connections, where the plane knows.
 	Drops map[string]uint64
 	Flows int
+
+	// Trouble is what does not work as the configuration wants it while the rest
+	// does, with what would help; "": nothing.
+	Trouble string
 }
 
 // Find is the service with a key; nil when there is none.

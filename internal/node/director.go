@@ -24,6 +24,7 @@ import (
 	"evenkeel/internal/l4/director"
 	"evenkeel/internal/l4/flowsync"
 	"evenkeel/internal/l4/ipvs"
+	"evenkeel/internal/l4/marks"
 	"evenkeel/internal/l4/xdp"
 	"evenkeel/internal/model"
 )
@@ -200,7 +201,7 @@ func backends(pin string, log *slog.Logger) []director.Backend {
 				}
 				return probe().Reasons()
 			},
-			Advice: adviceEBPF,
+			Advice: adviceEBPF, Marks: marksEBPF,
 			Open:   func(bool) (l4.Plane, error) { return openEBPF(pin, log) },
 			Remove: func() error { return xdp.Remove(pin) },
 		},
@@ -216,6 +217,17 @@ func backends(pin string, log *slog.Logger) []director.Backend {
 			Flush: flushIPVS,
 		},
 	}
+}
+
+// marksEBPF is what our own plane misses for marks of netfilter.
+func marksEBPF(f l4.Family) []string {
+	c := marks.Config{IPv4: []uint32{1}}
+	if f == l4.IPv6 {
+		c = marks.Config{IPv6: []uint32{1}}
+	}
+	var missing marks.Missing
+	errors.As(marks.Probe(c), &missing)
+	return missing
 }
 
 // adviceEBPF is what our own plane needs of the host where it rewrites

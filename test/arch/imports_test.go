@@ -138,6 +138,8 @@ var allowedModules = []string{
 	"golang.org/x/sys/unix",
 	// Messages of rtnetlink for what is rare; what is hot is built by hand.
 	"github.com/vishvananda/netlink", "github.com/vishvananda/netlink/nl", "github.com/vishvananda/netns",
+	// Messages of nftables.
+	"github.com/google/nftables", "github.com/google/nftables/expr", "github.com/google/nftables/userdata", "github.com/google/nftables/binaryutil",
 	// DNS messages of DNS_CHECK.
 	"golang.org/x/net/dns/dnsmessage",
 	// Filters of raw sockets.

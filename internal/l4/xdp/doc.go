@@ -8,10 +8,10 @@
 // over.
 //
 // What it does not do: SCTP, GUE and GRE tunnels and persistence engines (IPVS
-// does those). Marks are those that a packet has when it comes to tc, before
-// netfilter sets its own, and netfilter's of packets that the host routes on;
-// netfilter's of packets to the host's own addresses are not seen. The host's
-// stack gets what is malformed, and drops it. Clients on the director itself are
+// does those). Marks are those that a packet has when it comes to tc, and those
+// that netfilter sets behind that: packets that the host routes on come by again,
+// copies of those to the host's own addresses are sent here by package marks. The
+// host's stack gets what is malformed, and drops it. Clients on the director itself are
 // served for addresses that it has, whose packets pass the loopback, with
 // one-packet services as with others; in a tunnel of the other address family
 // they are not.

@@ -3,7 +3,6 @@ package xdp
 import (
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -51,32 +50,4 @@ func (p *Plane) restore() {
 	if l, err := netlink.LinkByIndex(loopback); err == nil {
 		_ = os.WriteFile(acceptLocal(l.Attrs().Name), []byte("0"), 0o644) // it does no harm to anybody
 	}
-}
-
-// attachMarked puts the director on an interface's egress while there are
-// services of marks. Netfilter's marks are set behind ingress: of packets that
-// the host routes on (to caches of everybody's web, say) it is seen here.
-func (p *Plane) attachMarked(l netlink.Link) {
-	p.mu.Lock()
-	wanted := p.marked
-	p.mu.Unlock()
-	index := l.Attrs().Index
-	egress := func(a *attachment) bool { return a.index == index && strings.HasSuffix(a.kind, egressKind) }
-	if !wanted {
-		p.detach(egress)
-		return
-	}
-	p.mu.Lock()
-	there := slices.ContainsFunc(p.attached, egress)
-	p.mu.Unlock()
-	if there {
-		return
-	}
-	on := attacher{mode: p.opts.Mode, pin: p.opts.Pin, prog: p.marks, egress: true}
-	a, err := on.attachTo(l)
-	if err != nil {
-		p.opts.Log.Error("marks are not seen", "interface", l.Attrs().Name, "error", err)
-		return
-	}
-	p.note(a)
 }

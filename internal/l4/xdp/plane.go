@@ -15,6 +15,7 @@ import (
 	"github.com/cilium/ebpf/rlimit"
 
 	"evenkeel/internal/l4"
+	"evenkeel/internal/l4/marks"
 )
 
 // Mode is how the director is attached to interfaces.
@@ -91,6 +92,8 @@ type Plane struct {
 	rooms  sync.Pool // of *room
 	noting noting
 
+	handover handover // of packets with netfilter's marks
+
 	// Owned by Open, and then by follow.
 	loading ebpf.CollectionOptions // for XDP's program
 	fast    *driverObjects         // XDP's; nil: no interface has wanted it
@@ -98,8 +101,9 @@ type Plane struct {
 
 	mu       sync.Mutex
 	attached []*attachment
-	marked   bool // there are services of marks
-	loose    bool // this process had the loopback accept local sources
+	marked   bool   // there are services of marks
+	unmarked string // why netfilter's are not seen on packets to this host's addresses; "": they are
+	loose    bool   // this process had the loopback accept local sources
 	closed   bool
 	told     bool // config is what Set was given, not what was found
 	config   l4.Config
@@ -198,6 +202,9 @@ func Open(o Options) (*Plane, error) {
 		p.watch, err = openWatcher()
 	}
 	if err == nil {
+		p.handover, err = marks.Open()
+	}
+	if err == nil {
 		err = p.attach()
 	}
 	if err != nil {
@@ -233,25 +240,40 @@ func (p *Plane) tend() {
 	defer p.ended.Done()
 	second := time.NewTicker(time.Second)
 	defer second.Stop()
-	for n := 0; ; n++ {
+	settled := time.NewTimer(settleMarks)
+	defer settled.Stop()
+	for n := 0; ; {
 		select {
 		case <-p.stop:
 			return
 		case <-p.hops.changed:
 			p.hops.refresh(false)
+		case <-p.handover.Changed():
+			settled.Reset(settleMarks)
+		case <-settled.C:
+			p.keepMarks()
 		case <-second.C:
-			p.hops.refresh(n%5 == 0)
-			p.mu.Lock()
-			p.reroute()
-			if n%rateEvery == 0 {
-				p.sample()
-			}
-			p.collect()
-			if n%expireEvery == 0 {
-				p.expireDestinations()
-			}
-			p.mu.Unlock()
+			p.everySecond(n)
+			n++
 		}
+	}
+}
+
+// everySecond is called with the number of seconds since the plane was opened.
+func (p *Plane) everySecond(n int) {
+	p.hops.refresh(n%5 == 0)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.reroute()
+	if n%rateEvery == 0 {
+		p.sample()
+	}
+	p.collect()
+	if n%expireEvery == 0 {
+		p.expireDestinations()
+	}
+	if n%retryMarks == 0 && p.unmarked != "" {
+		p.noteMarks(p.handover.Keep())
 	}
 }
 
@@ -267,7 +289,7 @@ func Features() l4.Features {
 		Schedulers: []string{"rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "dh", "mh", "sed", "nq", "fo", "ovf"},
 		Protocols:  []l4.Protocol{l4.TCP, l4.UDP},
 		Tunnels:    []l4.TunnelType{l4.IPIP},
-		PortRanges: true, AnyPort: true, FwMarks: true, RoutedMark: true, SYNLimit: true, XDP: true, SyncKey: true,
+		PortRanges: true, AnyPort: true, FwMarks: true, SYNLimit: true, XDP: true, SyncKey: true,
 	}
 }
 
@@ -292,6 +314,12 @@ func (p *Plane) release() error {
 	for _, a := range p.attached {
 		errs = append(errs, a.close(p.opts.Pin != ""))
 	}
+	if p.handover != nil {
+		if p.opts.Pin == "" {
+			errs = append(errs, p.handover.Set(marks.Config{}))
+		}
+		errs = append(errs, p.handover.Close())
+	}
 	if p.watch != nil {
 		p.watch.close()
 	}
@@ -306,7 +334,7 @@ func (p *Plane) release() error {
 // Remove ends what a plane left behind under a directory: it detaches the
 // programs and forgets flows and counters. The plane must be closed.
 func Remove(pin string) error {
-	if err := detachAll(filepath.Join(pin, "links")); err != nil {
+	if err := errors.Join(marks.Remove(), detachAll(filepath.Join(pin, "links"))); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(filepath.Join(pin, "maps")); err != nil {

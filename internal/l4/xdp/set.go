@@ -54,10 +54,7 @@ func (p *Plane) Set(c l4.Config) error {
 		p.watch.kick()
 	}
 	p.config, p.told = c, true
-	if marked := slices.ContainsFunc(c.Services, func(s l4.Service) bool { return s.FwMark != 0 }); marked != p.marked {
-		p.marked = marked
-		p.watch.kick()
-	}
+	p.mark(&c)
 	p.collect()
 	return nil
 }

@@ -91,7 +91,7 @@ func (p *Plane) Stats() (l4.Snapshot, error) {
 	if p.closed {
 		return l4.Snapshot{}, errors.New("the plane is closed")
 	}
-	snapshot := l4.Snapshot{Counters: p.retired, Rates: p.total.now}
+	snapshot := l4.Snapshot{Counters: p.retired, Rates: p.total.now, Trouble: p.unmarked}
 	for _, s := range p.order {
 		st := l4.ServiceStats{Service: s.want, Counters: s.retired, Rates: s.rate.now}
 		st.Service.Servers = nil

@@ -249,20 +249,6 @@ static __always_inline int fits_back(ctx_t *ctx, const struct packet *p, __u32 w
 	return fits(ctx, p, h->mtu, 0);
 }
 
-/* answer sends what was rewritten that way. */
-static __always_inline int answer(ctx_t *ctx, __u32 way, int verdict)
-{
-	__u32 at = way - 1;
-	struct learned_hop *h;
-
-	if (!way)
-		return verdict;
-	h = bpf_map_lookup_elem(&learned_hops, &at);
-	if (!h || set_macs(ctx, h->mac))
-		return drop(DROP_INTERNAL);
-	return ctx_redirect(ctx, h->ifindex);
-}
-
 /* Where a program cannot have the kernel find a neighbour, or cannot send out of
  * an interface, the packet is left as it is to the program behind it that can (tc
  * behind XDP). */
@@ -689,9 +675,13 @@ static __noinline int relay6(ctx_t *ctx, struct packet *p)
 	return answer(ctx, way, verdict);
 }
 
-static __always_inline int direct(ctx_t *ctx, int local)
+/* Where a packet comes from, if not from outside. */
+#define FROM_HERE 1	/* a process on this host */
+#define FROM_BEHIND 2	/* netfilter */
+
+static __always_inline int direct(ctx_t *ctx, int from)
 {
-	struct packet p = { .local = local };
+	struct packet p = { .local = from & FROM_HERE, .behind = from >> 1 };
 	__u16 type;
 	int verdict;
 

@@ -26,6 +26,13 @@ static __always_inline __u32 ctx_ifindex(ctx_t *ctx) { return ctx->ifindex; }
 #define LOCAL_0 0x6b65656c
 #define LOCAL_1 0x6c6f6f70
 #define MARKED_1 0x6d61726b
+/* What the kind of packet says of a copy, and what the priority says of one that
+ * goes to the host's stack. Keep in step with package marks. */
+#define PACKET_HOST 0
+#define COPY_LOCAL 1	/* broadcast: a process on this host sent it */
+#define COPY_WHOLE 2	/* multicast: it may not be cut into fragments, or is IPv6 */
+#define COPY_CUTTABLE 3 /* other host: it may */
+#define SEEN 0x656b
 #define TC_REDIRECT 7
 
 /* The director, for director_local and director_marked. */

@@ -115,3 +115,17 @@ static __noinline __u32 learn(ctx_t *ctx, const struct packet *p, const __be32 *
 #endif
 	return 0;
 }
+
+/* answer sends what was rewritten that way. */
+static __always_inline int answer(ctx_t *ctx, __u32 way, int verdict)
+{
+	__u32 at = way - 1;
+	struct learned_hop *h;
+
+	if (!way)
+		return verdict;
+	h = bpf_map_lookup_elem(&learned_hops, &at);
+	if (!h || set_macs(ctx, h->mac))
+		return drop(DROP_INTERNAL);
+	return ctx_redirect(ctx, h->ifindex);
+}

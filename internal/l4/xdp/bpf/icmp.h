@@ -123,9 +123,28 @@ __noinline int write_error6(ctx_t *ctx, const struct packet *p, __u32 what, __u3
 	return ctx_store(ctx, ETH_LEN, e, sizeof(*e) - (QUOTE_LONG - QUOTE));
 }
 
+#ifdef CTX_HAS_NEIGHBOR
+/* report tells the sender of a packet that did not come in by this interface:
+ * where that one is the routes say. When they do not, it is left to the host. */
+__noinline int report(ctx_t *ctx, struct packet *p, __u32 what, __u32 mtu)
+{
+	int verdict = CTX_PASS;
+	__u32 way;
+
+	if (!p)
+		return CTX_DROP;
+	way = learn(ctx, p, p->saddr, &verdict);
+	if (!way && verdict == CTX_PASS)
+		return CTX_PASS;
+	if (p->family == 4 ? write_error4(ctx, p, what, mtu, ETH_LEN) : write_error6(ctx, p, what, mtu, ETH_LEN))
+		return CTX_DROP;
+	return answer(ctx, way, verdict);
+}
+#endif
+
 /* complain tells the sender, unless the packet is an ICMP error itself or not
  * the first fragment (RFC 1122, 3.2.2), or there are too many. */
-static __always_inline int complain(ctx_t *ctx, const struct packet *p, __u32 what, __u32 mtu)
+static __always_inline int complain(ctx_t *ctx, struct packet *p, __u32 what, __u32 mtu)
 {
 	__u32 zero = 0, second = bpf_ktime_get_coarse_ns() >> 30;
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &zero);
@@ -138,6 +157,10 @@ static __always_inline int complain(ctx_t *ctx, const struct packet *p, __u32 wh
 	}
 	if (s->complaints++ >= COMPLAINTS)
 		return CTX_DROP;
+#ifdef CTX_HAS_NEIGHBOR
+	if (p->behind)
+		return report(ctx, p, what, mtu);
+#endif
 	if (p->family == 4 ? write_error4(ctx, p, what, mtu, ETH_LEN) : write_error6(ctx, p, what, mtu, ETH_LEN))
 		return CTX_DROP;
 	/* Behind us is the loopback, which takes it to the sender. */

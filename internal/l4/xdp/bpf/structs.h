@@ -219,5 +219,6 @@ struct packet {
 	__u16 inner_l4;
 	__u8 local;	/* of a process on this host, on its way to the loopback */
 	__u8 by_hand;	/* not a packet: an order of the process */
-	__u8 zero[2];
+	__u8 behind;	/* has been with netfilter: its sender is not on this interface */
+	__u8 zero[1];
 };
