@@ -6,7 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/ringbuf"
+	"golang.org/x/sys/unix"
 
 	"evenkeel/internal/l4"
 )
@@ -338,5 +340,49 @@ func BenchmarkChanges(b *testing.B) {
 	}
 	b.ReportMetric(float64(walks.Microseconds())/float64(n), "µs/walk")
 	b.ReportMetric(float64(notes.Microseconds())/float64(n), "µs/noted")
+	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkNoting is what a new flow costs where nobody wants to know of it, and
+// where somebody does.
+func BenchmarkNoting(b *testing.B) {
+	d := newBench(b, Options{MaxFlows: 1 << 18})
+	d.set(one(l4.NAT, false))
+	stats, err := ebpf.EnableStats(uint32(unix.BPF_STATS_RUN_TIME))
+	if err != nil {
+		b.Skip(err)
+	}
+	defer stats.Close()
+	spent := func() (time.Duration, uint64) {
+		s, err := d.prog.Stats()
+		if err != nil {
+			b.Fatal(err)
+		}
+		return s.Runtime, s.RunCount
+	}
+	var total [2]time.Duration
+	var runs [2]uint64
+	next := 0
+	for b.Loop() {
+		for on := range 2 {
+			if err := d.Watch(on == 1); err != nil {
+				b.Fatal(err)
+			}
+			time0, runs0 := spent()
+			for range 1000 {
+				next++
+				d.run(packet{protocol: l4.UDP, client: clientNumber(next&0xffff, false), sport: uint16(1000 + next>>16)}.frame())
+			}
+			time1, runs1 := spent()
+			total[on], runs[on] = total[on]+time1-time0, runs[on]+runs1-runs0
+		}
+		if next > 100000 {
+			d.forget()
+			d.set(one(l4.NAT, false))
+			next = 0
+		}
+	}
+	b.ReportMetric(float64(total[0])/float64(runs[0]), "ns/unnoted")
+	b.ReportMetric(float64(total[1])/float64(runs[1]), "ns/noted")
 	b.ReportMetric(0, "ns/op")
 }
