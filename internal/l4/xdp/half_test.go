@@ -25,8 +25,12 @@ func TestHalfMadeServiceIsRemoved(t *testing.T) {
 		if err := b.maps.Ledgers.Put(id, ledgerOf(k)); err != nil {
 			t.Fatal(err)
 		}
+		b.mu.Lock() // interfaces are followed meanwhile
 		b.services, b.gone = map[l4.Key]*service{}, map[goneKey]*server{}
-		if err := b.adopt(); err != nil || b.services[k] == nil {
+		err = b.adopt()
+		adopted := b.services[k] != nil
+		b.mu.Unlock()
+		if err != nil || !adopted {
 			t.Fatalf("adopted %v, %v", b.services, err)
 		}
 		if err := b.Set(l4.Config{}); err != nil {
