@@ -251,11 +251,20 @@ func adviceEBPF(four, six []l4.Method) (list []string) {
 // openEBPF goes on from what an earlier process left. What that one cannot be
 // taken over from, as after an upgrade with other maps, is begun anew: without
 // its connections, but at once.
-func openEBPF(pin string, log *slog.Logger) (l4.Plane, error) {
+func openEBPF(pin string, log *slog.Logger) (_ l4.Plane, err error) {
+	lock, err := takeAlone(filepath.Dir(pin), handOver)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = leaveAlone(lock)
+		}
+	}()
 	o := xdp.Options{Pin: pin, Log: log}
 	p, err := xdp.Open(o)
 	if err == nil {
-		return p, nil
+		return &alonePlane{p, lock}, nil
 	}
 	if _, e := os.Stat(filepath.Join(pin, "maps")); e != nil {
 		return nil, err
@@ -268,7 +277,7 @@ func openEBPF(pin string, log *slog.Logger) (l4.Plane, error) {
 		return nil, again
 	}
 	log.Warn("connections that were forwarded before are forgotten", "error", err)
-	return p, nil
+	return &alonePlane{p, lock}, nil
 }
 
 func flushIPVS() error {
