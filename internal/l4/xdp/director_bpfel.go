@@ -104,6 +104,39 @@ type directorDestState struct {
 	Overloaded uint32
 }
 
+type directorFast4 struct {
+	_         structs.HostLayout
+	Saddr     uint32
+	Daddr     uint32
+	Ports     uint32
+	Kind      uint32
+	Last      uint32
+	Dest      uint32
+	Way       uint32
+	NewSaddr  uint32
+	NewDaddr  uint32
+	NewPorts  uint32
+	Addresses uint32
+	Changes   uint32
+	Mac       [2]uint32
+	Ifindex   uint32
+	Second    uint32
+}
+
+type directorFastGauge struct {
+	_      structs.HostLayout
+	Off    uint32
+	Next   uint32
+	Hits   uint32
+	Misses uint32
+	Zero   [12]uint32
+}
+
+type directorFastSet struct {
+	_   structs.HostLayout
+	Way [2]directorFast4
+}
+
 type directorFlow4 struct {
 	_          structs.HostLayout
 	State      uint32
@@ -114,7 +147,7 @@ type directorFlow4 struct {
 	NewSport   uint16
 	NewDport   uint16
 	Flags      uint8
-	Protocol   uint8
+	Fast       uint8
 	StickyBits uint8
 	StickyKind uint8
 	Mark       uint32
@@ -134,7 +167,7 @@ type directorFlow6 struct {
 	NewSport   uint16
 	NewDport   uint16
 	Flags      uint8
-	Protocol   uint8
+	Fast       uint8
 	StickyBits uint8
 	StickyKind uint8
 	Mark       uint32
@@ -284,6 +317,8 @@ const (
 	directorMapDests           = "dests"
 	directorMapDrops           = "drops"
 	directorMapEntries         = "entries"
+	directorMapFast4s          = "fast4s"
+	directorMapFastGauges      = "fast_gauges"
 	directorMapFlows4          = "flows4"
 	directorMapFlows6          = "flows6"
 	directorMapFragments       = "fragments"
@@ -303,6 +338,7 @@ const (
 	directorProgDirector       = "director"
 	directorProgDirectorLocal  = "director_local"
 	directorProgDirectorMarked = "director_marked"
+	directorVarFastBits        = "fast_bits"
 )
 
 // loadDirector returns the embedded CollectionSpec for director.
@@ -365,6 +401,8 @@ type directorMapSpecs struct {
 	Dests         *ebpf.MapSpec `ebpf:"dests"`
 	Drops         *ebpf.MapSpec `ebpf:"drops"`
 	Entries       *ebpf.MapSpec `ebpf:"entries"`
+	Fast4s        *ebpf.MapSpec `ebpf:"fast4s"`
+	FastGauges    *ebpf.MapSpec `ebpf:"fast_gauges"`
 	Flows4        *ebpf.MapSpec `ebpf:"flows4"`
 	Flows6        *ebpf.MapSpec `ebpf:"flows6"`
 	Fragments     *ebpf.MapSpec `ebpf:"fragments"`
@@ -386,6 +424,7 @@ type directorMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type directorVariableSpecs struct {
+	FastBits *ebpf.VariableSpec `ebpf:"fast_bits"`
 }
 
 // directorObjects contains all objects after they have been loaded into the kernel.
@@ -416,6 +455,8 @@ type directorMaps struct {
 	Dests         *ebpf.Map `ebpf:"dests"`
 	Drops         *ebpf.Map `ebpf:"drops"`
 	Entries       *ebpf.Map `ebpf:"entries"`
+	Fast4s        *ebpf.Map `ebpf:"fast4s"`
+	FastGauges    *ebpf.Map `ebpf:"fast_gauges"`
 	Flows4        *ebpf.Map `ebpf:"flows4"`
 	Flows6        *ebpf.Map `ebpf:"flows6"`
 	Fragments     *ebpf.Map `ebpf:"fragments"`
@@ -443,6 +484,8 @@ func (m *directorMaps) Close() error {
 		m.Dests,
 		m.Drops,
 		m.Entries,
+		m.Fast4s,
+		m.FastGauges,
 		m.Flows4,
 		m.Flows6,
 		m.Fragments,
@@ -465,6 +508,7 @@ func (m *directorMaps) Close() error {
 //
 // It can be passed to loadDirectorObjects or ebpf.CollectionSpec.LoadAndAssign.
 type directorVariables struct {
+	FastBits *ebpf.Variable `ebpf:"fast_bits"`
 }
 
 // directorPrograms contains all programs after they have been loaded into the kernel.

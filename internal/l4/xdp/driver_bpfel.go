@@ -29,6 +29,8 @@ const (
 	driverMapDestStates    = "dest_states"
 	driverMapDests         = "dests"
 	driverMapDrops         = "drops"
+	driverMapFast4s        = "fast4s"
+	driverMapFastGauges    = "fast_gauges"
 	driverMapFlows4        = "flows4"
 	driverMapFlows6        = "flows6"
 	driverMapFragments     = "fragments"
@@ -46,6 +48,7 @@ const (
 	driverMapTellings      = "tellings"
 	driverMapXdpPorts      = "xdp_ports"
 	driverProgDirectorXdp  = "director_xdp"
+	driverVarFastBits      = "fast_bits"
 )
 
 // loadDriver returns the embedded CollectionSpec for driver.
@@ -104,6 +107,8 @@ type driverMapSpecs struct {
 	DestStates    *ebpf.MapSpec `ebpf:"dest_states"`
 	Dests         *ebpf.MapSpec `ebpf:"dests"`
 	Drops         *ebpf.MapSpec `ebpf:"drops"`
+	Fast4s        *ebpf.MapSpec `ebpf:"fast4s"`
+	FastGauges    *ebpf.MapSpec `ebpf:"fast_gauges"`
 	Flows4        *ebpf.MapSpec `ebpf:"flows4"`
 	Flows6        *ebpf.MapSpec `ebpf:"flows6"`
 	Fragments     *ebpf.MapSpec `ebpf:"fragments"`
@@ -126,6 +131,7 @@ type driverMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type driverVariableSpecs struct {
+	FastBits *ebpf.VariableSpec `ebpf:"fast_bits"`
 }
 
 // driverObjects contains all objects after they have been loaded into the kernel.
@@ -155,6 +161,8 @@ type driverMaps struct {
 	DestStates    *ebpf.Map `ebpf:"dest_states"`
 	Dests         *ebpf.Map `ebpf:"dests"`
 	Drops         *ebpf.Map `ebpf:"drops"`
+	Fast4s        *ebpf.Map `ebpf:"fast4s"`
+	FastGauges    *ebpf.Map `ebpf:"fast_gauges"`
 	Flows4        *ebpf.Map `ebpf:"flows4"`
 	Flows6        *ebpf.Map `ebpf:"flows6"`
 	Fragments     *ebpf.Map `ebpf:"fragments"`
@@ -182,6 +190,8 @@ func (m *driverMaps) Close() error {
 		m.DestStates,
 		m.Dests,
 		m.Drops,
+		m.Fast4s,
+		m.FastGauges,
 		m.Flows4,
 		m.Flows6,
 		m.Fragments,
@@ -205,6 +215,7 @@ func (m *driverMaps) Close() error {
 //
 // It can be passed to loadDriverObjects or ebpf.CollectionSpec.LoadAndAssign.
 type driverVariables struct {
+	FastBits *ebpf.Variable `ebpf:"fast_bits"`
 }
 
 // driverPrograms contains all programs after they have been loaded into the kernel.

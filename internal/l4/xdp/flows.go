@@ -34,7 +34,7 @@ func wide4(k *directorKey4, f *directorFlow4) entry {
 		key: directorKey6{Saddr: [4]uint32{k.Saddr}, Daddr: [4]uint32{k.Daddr}, Sport: k.Sport, Dport: k.Dport, Protocol: k.Protocol, Kind: k.Kind},
 		flow: directorFlow6{
 			State: f.State, Dest: f.Dest, Last: f.Last, Changed: f.Changed, Born: f.Born, NewSport: f.NewSport, NewDport: f.NewDport,
-			Flags: f.Flags, Protocol: f.Protocol, StickyBits: f.StickyBits, StickyKind: f.StickyKind, Mark: f.Mark,
+			Flags: f.Flags, StickyBits: f.StickyBits, StickyKind: f.StickyKind, Mark: f.Mark,
 			HopTick: f.HopTick, NewSaddr: [4]uint32{f.NewSaddr}, NewDaddr: [4]uint32{f.NewDaddr},
 		},
 	}

@@ -32,6 +32,8 @@ const (
 
 	kindMark = 3
 
+	fastCPUs = 255
+
 	setExpireNoDest    = 0x01
 	setExpireQuiescent = 0x02
 	setRanges          = 0x04

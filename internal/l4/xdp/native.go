@@ -16,7 +16,7 @@ import (
 const xdpKind = "xdp"
 
 // loadNative loads the XDP program onto the maps of the tc program.
-func loadNative(m *directorMaps, options ebpf.CollectionOptions) (*driverObjects, error) {
+func loadNative(m *directorMaps, flows uint32, options ebpf.CollectionOptions) (*driverObjects, error) {
 	spec, err := loadDriver()
 	if err != nil {
 		return nil, err
@@ -28,6 +28,7 @@ func loadNative(m *directorMaps, options ebpf.CollectionOptions) (*driverObjects
 		directorMapLedgers: m.Ledgers, directorMapRanges: m.Ranges, directorMapRing4s: m.Ring4s, directorMapRing6s: m.Ring6s,
 		directorMapScratches: m.Scratches, directorMapServiceStates: m.ServiceStates, directorMapServices: m.Services,
 		directorMapSettings: m.Settings, directorMapSweepers: m.Sweepers, directorMapTellings: m.Tellings, directorMapChanges: m.Changes,
+		directorMapFast4s: m.Fast4s, directorMapFastGauges: m.FastGauges,
 	}
 	for name := range options.MapReplacements {
 		if s := spec.Maps[name]; s == nil {
@@ -39,6 +40,9 @@ func loadNative(m *directorMaps, options ebpf.CollectionOptions) (*driverObjects
 	}
 	if options.Maps.PinPath == "" {
 		spec.Maps[driverMapXdpPorts].Pinning = ebpf.PinNone
+	}
+	if err := sizeFast(spec, flows); err != nil {
+		return nil, err
 	}
 	var objects driverObjects
 	if err := spec.LoadAndAssign(&objects, &options); err != nil {
@@ -145,7 +149,7 @@ func (p *Plane) followXDP(links, all []netlink.Link) {
 
 func (p *Plane) startXDP(l netlink.Link) error {
 	if p.fast == nil {
-		fast, err := loadNative(&p.maps, p.loading)
+		fast, err := loadNative(&p.maps, p.opts.MaxFlows, p.loading)
 		if err != nil {
 			return err
 		}

@@ -45,7 +45,8 @@ type Options struct {
 
 	// MaxFlows is how many flows of each address family are remembered, 262144
 	// if it is 0. NAT takes two for a connection. One takes at most 160 bytes (IPv4) or
-	// 240 (IPv6), all of it from the beginning.
+	// 240 (IPv6), all of it from the beginning. The short ways of busy IPv4 flows
+	// take 64 bytes for each besides, and of each CPU 2 MiB at most.
 	MaxFlows   uint32
 	MaxServers uint32 // of all services together, also while removed ones have connections; 16383
 
@@ -161,7 +162,9 @@ func Open(o Options) (*Plane, error) {
 	if err != nil {
 		return nil, err
 	}
-	size(spec, o)
+	if err := size(spec, o); err != nil {
+		return nil, err
+	}
 	if err := o.keep(); err != nil {
 		return nil, err
 	}
@@ -189,7 +192,7 @@ func Open(o Options) (*Plane, error) {
 	}
 	p.loading, p.refused = options, make(map[string]refusal)
 	if o.Mode == Native {
-		if p.fast, err = loadNative(&p.maps, options); err != nil {
+		if p.fast, err = loadNative(&p.maps, o.MaxFlows, options); err != nil {
 			objects.Close()
 			return nil, err
 		}
@@ -218,7 +221,7 @@ func Open(o Options) (*Plane, error) {
 }
 
 // size puts the options' limits into the maps.
-func size(spec *ebpf.CollectionSpec, o Options) {
+func size(spec *ebpf.CollectionSpec, o Options) error {
 	for _, name := range []string{directorMapFlows4, directorMapFlows6} {
 		spec.Maps[name].MaxEntries = o.MaxFlows
 	}
@@ -232,6 +235,7 @@ func size(spec *ebpf.CollectionSpec, o Options) {
 	for _, name := range []string{directorMapDests, directorMapDestStates, directorMapDestCounters, directorMapHops} {
 		spec.Maps[name].MaxEntries = o.MaxServers
 	}
+	return sizeFast(spec, o.MaxFlows)
 }
 
 // tend keeps next hops warm, rates current, and forgets removed servers that

@@ -4,8 +4,6 @@
 
 #define ETHERTYPE_IP 0x0800
 #define ETHERTYPE_IPV6 0x86dd
-#define ETHERTYPE_VLAN 0x8100
-#define ETHERTYPE_QINQ 0x88a8
 
 #define ETH_LEN 14
 #define IP4_LEN 20
@@ -51,8 +49,6 @@
 #define UNLEARN_PART 64
 /* How long a datagram's following fragments are awaited (30 s). */
 #define FRAGMENT_TICKS 1800
-/* How often a persistence template looks again while it has connections. */
-#define TEMPLATE_TICKS 3600
 
 /* What became of a packet, in the core's own words. */
 enum verdict {
@@ -61,7 +57,6 @@ enum verdict {
 	V_FORWARD,   /* a flow was found or made */
 	V_STATELESS, /* packet.dest says where, no flow remembers it */
 	V_UNREACHABLE, /* no server: answer so */
-	V_SENT,
 };
 
 /* Why a packet was dropped, or not forwarded. Keep in step with dropNames. */
@@ -146,8 +141,9 @@ enum state {
 	ST_STATES,
 };
 
-#define MAX_MEMBERS 4096   /* servers of a service */
-#define MAX_TRIES 64	   /* of a table, past overloaded servers */
+/* Which meaning of the pinned maps' bytes this is: a process that has another
+ * begins anew. It is the size of settings, of which the first one is used. */
+#define LAYOUT 1
 #define BLOCK_SLOTS 16
 /* How many servers a destination of lblcr has at most. IPVS knows no end. */
 #define CACHED_SERVERS 16

@@ -91,6 +91,7 @@ static __noinline int adopt_flow##V(const struct command *c)                   \
 	if (f && f->dest == dest && f->new_sport == c->new_sport &&            \
 	    SAME_ADDR(f->new_saddr, c->new_saddr)) {                           \
 		UPDATE(f);                                                     \
+		forget_fast##V(&k, f);                                         \
 		return V_FORWARD;                                              \
 	}                                                                      \
 	if (f)                                                                 \
@@ -101,7 +102,6 @@ static __noinline int adopt_flow##V(const struct command *c)                   \
 	f->state = c->state;                                                   \
 	f->flags = c->flags | FLOW_SYNCED;                                     \
 	f->mark = c->mark;                                                     \
-	f->protocol = c->protocol;                                             \
 	f->sticky_bits = c->sticky_bits;                                       \
 	f->sticky_kind = c->sticky_kind;                                       \
 	f->last = tick - c->idle;                                              \

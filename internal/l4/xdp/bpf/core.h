@@ -69,6 +69,8 @@ static __always_inline void count_out(__u32 dest, __u32 packets, __u32 bytes)
 	}
 }
 
+#include "fastpath.h"
+
 /* follow does what is seldom: following TCP, and noting the time of the last
  * packet, also in the forward entry and in the client's template. */
 #define DEFINE_FOLLOW(V)                                                       \
@@ -80,6 +82,7 @@ static __noinline void follow##V(const struct packet *p, struct flow##V *f)    \
                                                                                \
 	f->last = tick;                                                        \
 	key##V##_of(&k, p);                                                    \
+	forget_fast##V(&k, f);                                                 \
 	if (f->flags & FLOW_REVERSE) {                                         \
 		if (f->flags & FLOW_ORPHAN)                                    \
 			return;                                                \
@@ -106,8 +109,10 @@ static __noinline void follow##V(const struct packet *p, struct flow##V *f)    \
 	      p->tcp_flags, tick);                                             \
 	if (f != owner)                                                        \
 		f->state = owner->state;                                       \
-	if (owner->state != was)                                               \
+	if (owner->state != was) {                                             \
+		forget_fast##V(&k, owner);                                     \
 		note(&k, sizeof(k), owner->state);                             \
+	}                                                                      \
 }
 
 #define HOLD4                                                                  \
@@ -156,8 +161,10 @@ static __noinline void end##V(const struct key##V *k, struct flow##V *f)       \
 		return;                                                        \
 	if (f->flags & FLOW_DESTINATION) {                                     \
 		reverse##V(&r, k, f);                                         \
+		forget_fast_answers##V(&r);                                    \
 		bpf_map_delete_elem(&flows##V, &r);                            \
 	}                                                                      \
+	forget_fast##V(k, f);                                                  \
 	bpf_map_delete_elem(&flows##V, k);                                     \
 }
 
@@ -262,6 +269,11 @@ static __always_inline int fits_back(ctx_t *ctx, const struct packet *p, __u32 w
 #define LEFT(flags) ((flags) & FLOW_LOCAL)
 #endif
 
+/* Whether packets of a flow can go the short way. */
+#define HAS_FAST(p, flags, method, way)                                        \
+	(!(p)->local && !(p)->behind && !(p)->icmp && !(p)->fragment && FAST_METHOD(method) && \
+	 !((flags) & FLOW_LOCAL) && (!((flags) & FLOW_REVERSE) || (way)))
+
 /* forward4 and forward6 send a packet the way of its flow. The verifier counts
  * the stack of a whole chain of calls, so the larger one is a call. */
 FORWARD4 int forward4(ctx_t *ctx, struct packet *p, const struct key4 *k, struct flow4 *f)
@@ -269,7 +281,7 @@ FORWARD4 int forward4(ctx_t *ctx, struct packet *p, const struct key4 *k, struct
 	__u32 dest = f->dest, n, more = 0, mtu = 0;
 	__u8 flags = f->flags;
 	__u32 way = 0;
-	int verdict = CTX_PASS;
+	int verdict = CTX_PASS, busy;
 	struct dest *d = bpf_map_lookup_elem(&dests, &dest);
 	struct rewrite4 r;
 	struct hop *h;
@@ -289,7 +301,8 @@ FORWARD4 int forward4(ctx_t *ctx, struct packet *p, const struct key4 *k, struct
 		return drop(DROP_INTERNAL);
 	if (!(flags & FLOW_REVERSE) && d->method != LOCAL && CANNOT(ctx, h))
 		return CTX_PASS;
-	if (BUSY(p, f))
+	busy = BUSY(p, f);
+	if (busy)
 		follow4(p, f);
 	if ((flags & (FLOW_REVERSE | FLOW_LOCAL)) == FLOW_REVERSE) {
 		__be32 client[4] = { f->new_daddr };
@@ -306,6 +319,8 @@ FORWARD4 int forward4(ctx_t *ctx, struct packet *p, const struct key4 *k, struct
 		count_drop(DROP_TTL);
 		return complain(ctx, p, TTL_EXCEEDED, 0);
 	}
+	if (HAS_FAST(p, flags, d->method, way))
+		note_fast4(ctx, p, f, way, busy || p->new_flow);
 	if (!(flags & (FLOW_SOURCE | FLOW_DESTINATION))) {
 		if (d->method == LOCAL)
 			return CTX_PASS;
@@ -685,6 +700,11 @@ static __always_inline int direct(ctx_t *ctx, int from)
 	__u16 type;
 	int verdict;
 
+	if (!from && ctx_is4(ctx)) {
+		verdict = fast_forward4(ctx);
+		if (verdict != LONG_WAY)
+			return verdict;
+	}
 	if (!ctx_ours(ctx, &type))
 		return CTX_PASS;
 	if (type == ETHERTYPE_IP) {

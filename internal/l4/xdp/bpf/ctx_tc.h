@@ -54,6 +54,18 @@ static __always_inline int ctx_ours(ctx_t *ctx, __u16 *type)
 	return 1;
 }
 
+/* For the short way: whether it may be for a frame, which leaves what it cannot
+ * know to the entry of its flow; whether a frame came as the flow's do, which
+ * the kernel says here; and whether one gets out of an interface. */
+static __always_inline int ctx_is4(ctx_t *ctx)
+{
+	return ctx->pkt_type == 0 && !ctx->vlan_present && ctx->protocol == bpf_htons(ETHERTYPE_IP);
+}
+
+static __always_inline int ctx_same(ctx_t *ctx, const struct fast4 *e) { return 1; }
+static __always_inline void ctx_note(ctx_t *ctx, struct fast4 *e) { e->ifindex = 0; /* XDP shall not believe it */ }
+static __always_inline int ctx_sends(ctx_t *ctx, __u32 ifindex) { return 1; }
+
 /* ctx_pull makes the first n bytes readable in place, where there are so many. */
 static __always_inline void ctx_pull(ctx_t *ctx, __u32 n)
 {
@@ -104,15 +116,6 @@ static __always_inline int ctx_redirect_neighbor(ctx_t *ctx, __u32 ifindex,
 static __always_inline int ctx_deliver(ctx_t *ctx)
 {
 	return bpf_redirect(LOOPBACK, BPF_F_INGRESS);
-}
-
-/* ctx_bounce sends a frame back to where it came from. On its way out that is
- * the host's stack, which routes it there. */
-static __always_inline int ctx_bounce(ctx_t *ctx)
-{
-	if (ctx->cb[0] == LOCAL_0 && ctx->cb[1] == MARKED_1)
-		return bpf_redirect(ctx->ifindex, BPF_F_INGRESS);
-	return bpf_redirect(ctx->ifindex, 0);
 }
 
 /* ctx_wrap makes room for an outer IP header behind the Ethernet header. TCP's

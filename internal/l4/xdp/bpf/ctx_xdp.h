@@ -100,15 +100,44 @@ static __always_inline int ctx_reaches(ctx_t *ctx, __u32 ifindex)
 	return ifindex == ctx->ingress_ifindex || bpf_map_lookup_elem(&xdp_ports, &ifindex);
 }
 
+/* For the short way: the entry of a flow says which interface its frames came by,
+ * and with which hardware address. */
+static __always_inline int ctx_is4(ctx_t *ctx)
+{
+	__u8 *data = ctx_data(ctx);
+
+	return (void *)(data + ETH_LEN) <= ctx_end(ctx) && *(__be16 *)(data + 12) == bpf_htons(ETHERTYPE_IP);
+}
+
+static __always_inline int ctx_same(ctx_t *ctx, const struct fast4 *e)
+{
+	__u8 *data = ctx_data(ctx);
+
+	return (void *)(data + ETH_LEN) <= ctx_end(ctx) && ctx->ingress_ifindex == e->ifindex &&
+	       *(__u32 *)data == e->mac[0] && *(__u16 *)(data + 4) == e->mac[1];
+}
+
+static __always_inline void ctx_note(ctx_t *ctx, struct fast4 *e)
+{
+	__u8 *data = ctx_data(ctx);
+
+	e->ifindex = ctx->ingress_ifindex;
+	if ((void *)(data + ETH_LEN) > ctx_end(ctx)) {
+		e->ifindex = 0;
+		return;
+	}
+	e->mac[0] = *(__u32 *)data;
+	e->mac[1] = *(__u16 *)(data + 4);
+}
+
+static __always_inline int ctx_sends(ctx_t *ctx, __u32 ifindex) { return ctx_reaches(ctx, ifindex); }
+
 static __always_inline int ctx_redirect(ctx_t *ctx, __u32 ifindex)
 {
 	if (ifindex == ctx->ingress_ifindex)
 		return XDP_TX;
 	return bpf_redirect(ifindex, 0);
 }
-
-/* ctx_bounce sends a frame back to where it came from. */
-static __always_inline int ctx_bounce(ctx_t *ctx) { return XDP_TX; }
 
 static __always_inline long ctx_wrap(ctx_t *ctx, __u32 n, int udp)
 {

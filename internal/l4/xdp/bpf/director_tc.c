@@ -11,6 +11,7 @@
 #include "maps.h"
 #include "ctx_tc.h"
 #include "changes.h"
+#include "fast.h"
 #include "flow.h"
 #include "parse.h"
 #include "schedule.h"

@@ -303,8 +303,10 @@ static long sweep##V(__u32 i, struct sweeper **ctx)                            \
 		return 0;                                                      \
 	if (f->flags & FLOW_DESTINATION && !(f->flags & FLOW_REVERSE)) {       \
 		reverse##V(&r, &entry.key, f);                                 \
+		forget_fast_answers##V(&r);                                    \
 		bpf_map_delete_elem(&flows##V, &r);                            \
 	}                                                                      \
+	forget_fast##V(&entry.key, f);                                         \
 	bpf_map_delete_elem(&flows##V, &entry.key);                            \
 	s->ended++;                                                            \
 	return 0;                                                              \

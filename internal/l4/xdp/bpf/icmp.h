@@ -35,7 +35,7 @@ static __always_inline int bounce(ctx_t *ctx)
 	__builtin_memcpy(mac, data + 6, 6);
 	__builtin_memcpy((__u8 *)mac + 6, data, 6);
 	set_macs(ctx, mac);
-	return ctx_bounce(ctx);
+	return ctx_redirect(ctx, ctx_ifindex(ctx));
 }
 
 /* write_error4 turns the frame into an error from p's destination to its

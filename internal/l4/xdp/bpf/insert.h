@@ -126,7 +126,6 @@ static __noinline int insert##V(struct packet *p, struct flow##V *flow, __u32 me
 		reverse->dest = flow->dest;                                     \
 		reverse->last = flow->last;                                     \
 		reverse->state = flow->state;                                   \
-		reverse->protocol = p->protocol;                                \
 		reverse->flags = FLOW_REVERSE | FLOW_SOURCE | (flow->flags & FLOW_LOCAL); \
 		SET_ADDR(reverse->new_saddr, p->daddr);                         \
 		SET_ADDR(reverse->new_daddr, p->saddr);                         \
@@ -318,7 +317,6 @@ static __noinline int remember##V(struct key##V *k, const struct memory *m, __u3
 	flow->last = flow->changed = flow->born = now_tick();                  \
 	flow->hop_tick = m->timeout;                                           \
 	flow->flags = FLOW_NO_OUTPUT;                                          \
-	flow->protocol = k->protocol;                                          \
 	flow->mark = m->mark;                                                  \
 	flow->sticky_bits = m->bits;                                           \
 	if (bpf_map_update_elem(&flows##V, k, flow, BPF_NOEXIST))              \
@@ -367,7 +365,6 @@ static __noinline int new_flow4(struct packet *p, const struct service *s, const
 	flow = (void *)scratch->forward;
 	__builtin_memset(flow, 0, sizeof(*flow));
 	flow->dest = p->dest;
-	flow->protocol = p->protocol;
 	flow->state = first_state(p, d);
 	flow->last = flow->changed = flow->born = now_tick();
 	flow->mark = s->mark;
@@ -414,7 +411,6 @@ static __noinline int new_flow6(struct packet *p, const struct service *s, const
 	flow = (void *)scratch->forward;
 	__builtin_memset(flow, 0, sizeof(*flow));
 	flow->dest = p->dest;
-	flow->protocol = p->protocol;
 	flow->state = first_state(p, d);
 	flow->last = flow->changed = flow->born = now_tick();
 	flow->mark = s->mark;
@@ -470,6 +466,7 @@ static __noinline void expect##V(const struct packet *p, const struct dest *d) \
 		flow->last = now_tick();                                       \
 		SET_ADDR(flow->new_saddr, p->daddr);                           \
 		flow->new_sport = p->dport;                                    \
+		forget_fast##V(&r, flow);                                      \
 		return;                                                        \
 	}                                                                      \
 	flow = (void *)scratch->reverse;                                       \
@@ -478,7 +475,6 @@ static __noinline void expect##V(const struct packet *p, const struct dest *d) \
 	flow->dest = p->dest;                                                  \
 	flow->last = flow->born = now_tick();                                  \
 	flow->flags = FLOW_REVERSE | FLOW_SOURCE | FLOW_ORPHAN;                \
-	flow->protocol = p->protocol;                                          \
 	SET_ADDR(flow->new_saddr, p->daddr);                                   \
 	SET_ADDR(flow->new_daddr, p->saddr);                                   \
 	flow->new_sport = p->dport;                                            \

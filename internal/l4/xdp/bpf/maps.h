@@ -158,7 +158,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, LAYOUT);
 	__type(key, __u32);
 	__type(value, struct configuration);
 	PIN;

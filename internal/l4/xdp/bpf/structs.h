@@ -31,7 +31,7 @@ struct key6 {
 	__u32 born;    /* which of the flows that had this key one after another */ \
 	__be16 new_sport, new_dport;                                           \
 	__u8 flags;                                                            \
-	__u8 protocol;                                                         \
+	__u8 fast;     /* which CPU has a short way for it, + 1 */             \
 	__u8 sticky_bits; /* length of the client's network in the template */ \
 	__u8 sticky_kind;                                                      \
 	__u32 mark;                                                            \
@@ -46,6 +46,30 @@ struct flow4 {
 struct flow6 {
 	FLOW_FIELDS
 	__be32 new_saddr[4], new_daddr[4];
+};
+
+/* The short way of an IPv4 flow's packets: see fast.h. A line of memory. */
+struct fast4 {
+	__be32 saddr, daddr;
+	__u32 ports; /* source and destination, as they stand in a packet */
+	__u32 kind;
+	__u32 last; /* the flow's */
+	__u32 dest;
+	__u32 way; /* of answers: their learned next hop + 1 */
+	__be32 new_saddr, new_daddr;
+	__u32 new_ports;
+	__u32 addresses, changes; /* what rewriting adds to checksums: addresses, ports */
+	__u32 mac[2]; /* XDP: to which hardware address frames come, and where */
+	__u32 ifindex;
+	__u32 second; /* in a set's first entry: part of the second's hash */
+};
+
+/* How it goes with a CPU's short ways. A line of memory. */
+struct fast_gauge {
+	__u32 off;  /* they are not looked at */
+	__u32 next; /* tick: until when it is so */
+	__u32 hits, misses;
+	__u32 zero[12];
 };
 
 /* An entry of a ring: the sweeper comes by and looks whether the flow has
