@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -281,28 +282,28 @@ func TestTablesOfMarksAreKept(t *testing.T) {
 }
 
 // unwilling is a kernel whose nftables cannot do it.
-type unwilling struct {
-	handover
-	err error
+type unwilling struct{ able atomic.Bool }
+
+func (u *unwilling) Set(marks.Config) error {
+	if u.able.Load() {
+		return nil
+	}
+	return marks.Missing{"load the module x"}
 }
 
-func (u *unwilling) Set(marks.Config) error { return u.err }
-func (u *unwilling) Keep() error            { return u.err }
+func (u *unwilling) Keep() error            { return u.Set(marks.Config{}) }
+func (*unwilling) Changed() <-chan struct{} { return nil }
+func (*unwilling) Close() error             { return nil }
 
 // Where netfilter cannot, the rest is forwarded, and status says why.
 func TestMarksThatAreNotSeen(t *testing.T) {
-	b := newBench(t, Options{})
-	u := &unwilling{b.handover, marks.Missing{"load the module x"}}
-	b.mu.Lock()
-	b.handover = u
-	b.mu.Unlock()
+	u := &unwilling{}
+	b := newBench(t, Options{openHandover: func() (handover, error) { return u, nil }})
 	b.set(byMark(l4.NAT))
 	st, err := b.Stats()
 	if err != nil || !strings.Contains(st.Trouble, "load the module x") {
 		t.Errorf("%q, %v", st.Trouble, err)
 	}
-	b.mu.Lock()
-	u.err = nil
-	b.mu.Unlock()
+	u.able.Store(true)
 	waitFor(t, "it is tried again", func() bool { st, err := b.Stats(); return err == nil && st.Trouble == "" })
 }

@@ -53,6 +53,8 @@ type Options struct {
 	PoolPorts [2]uint16 // FULLNAT's source ports, first and last; 1024 to 65535
 
 	Log *slog.Logger // nil: nothing is logged
+
+	openHandover func() (handover, error) // nil: marks.Open
 }
 
 // What a flow takes of memory, with its place in the ring.
@@ -70,6 +72,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.PoolPorts == [2]uint16{} {
 		o.PoolPorts = [2]uint16{1024, 65535}
+	}
+	if o.openHandover == nil {
+		o.openHandover = func() (handover, error) { return marks.Open() }
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -205,7 +210,7 @@ func Open(o Options) (*Plane, error) {
 		p.watch, err = openWatcher()
 	}
 	if err == nil {
-		p.handover, err = marks.Open()
+		p.handover, err = o.openHandover()
 	}
 	if err == nil {
 		err = p.attach()
