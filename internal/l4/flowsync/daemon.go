@@ -471,7 +471,7 @@ func (d *Daemon) receive(b []byte, from netip.Addr, list []l4.Sync) []l4.Sync {
 	}
 	if take {
 		p.received += uint64(len(list))
-		d.whole = d.whole || h.whole && h.active
+		d.whole = d.whole || h.whole && h.active && p.heardSince(uint32(h.target))
 	}
 	d.mu.Unlock()
 	if ask {

@@ -457,6 +457,17 @@ func TestPeers(t *testing.T) {
 			t.Errorf("%d: take %v, ask %v, lost %d", i, take, ask, p.lost)
 		}
 	}
+	l = nil
+	for i, c := range []struct {
+		sequence, from uint32
+		want           bool
+	}{{100, 100, true}, {100, 99, false}, {101, 100, true}, {103, 101, false}, {104, 103, true}, {104, 104, true}} {
+		p, _, _ := l.hear(time.Second, from, &header{sender: 1, sequence: c.sequence})
+		if p.heardSince(c.from) != c.want {
+			t.Errorf("%d: from %d to %d all has come: %v", i, c.from, c.sequence, !c.want)
+		}
+	}
+	l = nil
 	now := time.Minute
 	for n := range uint64(40) {
 		l.hear(now, netip.AddrFrom4([4]byte{192, 0, 2, byte(n)}), &header{sender: 100 + n, sequence: 1})

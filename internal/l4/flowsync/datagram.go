@@ -16,6 +16,8 @@ import (
 //	 7  flags
 //	 8  sender, a number that a daemon draws when it starts (8 bytes)
 //	16  of a request: who shall tell everything; 0: everybody (8 bytes)
+//	    of a hello that everything has been told: the sequence number from which
+//	    on it was
 //	24  sequence number, of all datagrams of the sender
 //	28  connections in the sender's table, where it knows
 //	32  lag: a change that is older than this many milliseconds has been told

@@ -82,8 +82,8 @@ func TestOneWithout(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			p := newPair(t, Settings{})
 			defer p.stop()
+			p.stop() // those of newPair have no keys
 			for i, k := range []Keys{c.first, c.second} {
-				p.daemons[i].Close()
 				p.start(i, Settings{ID: 51, Keys: k})
 			}
 			p.daemons[0].Active(true)
@@ -169,7 +169,8 @@ func TestForeignKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPair(t, Settings{ID: 51, Keys: keysOf(1)})
 		defer p.stop()
-		p.daemons[1].Close()
+		p.stop()
+		p.start(0, Settings{ID: 51, Keys: keysOf(1)})
 		p.start(1, Settings{ID: 52, Keys: keysOf(2)})
 		p.daemons[0].Active(true)
 		p.wait(10 * time.Second)

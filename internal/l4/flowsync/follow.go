@@ -128,6 +128,7 @@ func (d *Daemon) refresh(ctx context.Context) {
 		if active && whole {
 			d.count.refreshes++
 		}
+		first := d.out.sequence + 1
 		d.mu.Unlock()
 		if !active {
 			continue
@@ -140,7 +141,7 @@ func (d *Daemon) refresh(ctx context.Context) {
 		})
 		d.flush()
 		if whole {
-			d.send(&header{kind: kindHello, whole: true})
+			d.send(&header{kind: kindHello, whole: true, target: uint64(first)})
 		}
 		if !asked {
 			before = start

@@ -19,6 +19,7 @@ type peer struct {
 	address  netip.Addr
 	active   bool
 	sequence uint32 // of the last datagram
+	since    uint32 // from this one on none was lost
 	flows    uint32
 	lag      uint32
 	lost     uint64 // datagrams that never came
@@ -48,7 +49,7 @@ func (l *peers) hear(now time.Duration, from netip.Addr, h *header) (p *peer, ta
 		if len(*l) >= maxPeers {
 			return nil, false, false
 		}
-		p = &peer{sender: h.sender, sequence: h.sequence - 1}
+		p = &peer{sender: h.sender, sequence: h.sequence - 1, since: h.sequence}
 		*l = append(*l, p)
 	}
 	gap := int32(h.sequence - p.sequence)
@@ -60,6 +61,9 @@ func (l *peers) hear(now time.Duration, from netip.Addr, h *header) (p *peer, ta
 	if lost {
 		p.lost += uint64(gap - 1)
 	}
+	if gap != 1 {
+		p.since = h.sequence
+	}
 	begins := h.active && !p.active
 	p.sequence, p.address, p.heard = h.sequence, from, now
 	p.active, p.flows, p.lag = h.active, h.flows, h.lag
@@ -70,6 +74,9 @@ func (l *peers) hear(now time.Duration, from netip.Addr, h *header) (p *peer, ta
 	}
 	return p, true, false
 }
+
+// heardSince says whether every datagram from this one on has come.
+func (p *peer) heardSince(sequence uint32) bool { return int32(sequence-p.since) >= 0 }
 
 // forget drops who has not been heard for long.
 func (l *peers) forget(now time.Duration) {

@@ -111,11 +111,12 @@ func (d *Daemon) unseal(b []byte, from netip.Addr) (plain []byte, ok bool) {
 	if warning != "" {
 		d.notice(true, warning)
 	}
-	if o.begins {
-		token(d.asked) // as who begins without a key asks
-	}
+	// The answer goes first: what it proves has the other one listen.
 	if o.begins || o.answer != (extensions{}) {
 		d.sendWith(&header{kind: kindHello}, o.answer)
+	}
+	if o.begins {
+		token(d.asked) // as who begins without a key asks
 	}
 	return plain, ok
 }

@@ -75,6 +75,9 @@ const (
 	// How many answers a second senders get that have shown nothing yet.
 	answerRate  = 200
 	answerBurst = 50
+	// How many datagrams a second of unknown sessions are tried with the keys: a
+	// flood of them shall not take the time of those that are known.
+	strangerRate = 2000
 )
 
 // verdict is what became of a sealed datagram.
@@ -115,13 +118,15 @@ type vault struct {
 	secret   [32]byte // of the challenges
 	sessions []*session
 	answers  pace
+	tries    pace   // of unknown sessions
 	plain    []byte // room of what is sealed
 	sealed   []byte
 	clear    []byte // room of what is opened
 }
 
 func newVault(k Keys) *vault {
-	v := &vault{answers: pace{rate: answerRate, burst: answerBurst, tokens: answerBurst}}
+	v := &vault{answers: pace{rate: answerRate, burst: answerBurst, tokens: answerBurst},
+		tries: pace{rate: strangerRate, burst: strangerRate, tokens: strangerRate}}
 	// They do not fail.
 	_, _ = rand.Read(v.id[:])
 	_, _ = rand.Read(v.secret[:])
@@ -212,6 +217,9 @@ func (v *vault) open(now time.Duration, b []byte) opened {
 	}
 	known := s != nil
 	if !known {
+		if !v.tries.spare(now) {
+			return opened{verdict: forged}
+		}
 		s = &session{id: id, ciphers: v.keys.ciphers(&id)}
 	}
 	plain, ok := s.unseal(v.clear[:0], b, counter)

@@ -204,15 +204,29 @@ func TestChanged(t *testing.T) {
 // TestBounds: nobody is remembered who has shown nothing, and the answers have
 // an end.
 func TestBounds(t *testing.T) {
-	b := newParty(keysOf(1))
+	a, b := newParty(keysOf(1)), newParty(keysOf(1))
 	now, answers := time.Minute, 0
-	for range 2000 {
+	a.tell(now, b, "")
+	now += time.Second
+	for range strangerRate {
 		if b.open(now, newParty(keysOf(1)).say(extensions{}, "")).answer != (extensions{}) {
 			answers++
 		}
 	}
-	if len(b.sessions) != 0 || answers != answerBurst {
+	if len(b.sessions) != 1 || answers != answerBurst {
 		t.Errorf("%d sessions, %d answers", len(b.sessions), answers)
+	}
+	// A flood does not take the time of those who are known, and others have to
+	// wait for its end.
+	if got := newParty(keysOf(1)).tell(now, b, ""); got != forged {
+		t.Errorf("one unknown too many is tried: %v", got)
+	}
+	if got := a.tell(now, b, "text"); got != taken {
+		t.Errorf("a known one in a flood: %v", got)
+	}
+	now += time.Second
+	if got := newParty(keysOf(1)).tell(now, b, ""); got != unproven {
+		t.Errorf("after the flood: %v", got)
 	}
 	// Nor of those who have, more than there can be.
 	for range 3 * maxSessions {
