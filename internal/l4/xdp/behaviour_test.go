@@ -472,6 +472,12 @@ func TestFullTable(t *testing.T) {
 			t.Fatalf("DR connection %d goes on elsewhere: verdict %d", i, v)
 		}
 	}
+	here := s
+	here.Servers = []l4.Server{{Addr: netip.MustParseAddr("127.0.0.1"), Port: 80, Weight: 1, Method: l4.DR}}
+	b.set(l4.Config{Services: []l4.Service{here}})
+	if v := b.send(1000, flagSYN); v != tcNext {
+		t.Errorf("this host as the server, with a full table: verdict %d", v)
+	}
 	for i := range s.Servers {
 		s.Servers[i].Method = l4.NAT
 	}

@@ -423,7 +423,7 @@ static __noinline __u32 by_hash(const struct service *s, const struct packet *p)
 		struct dest *d = bpf_map_lookup_elem(&dests, &dest);
 
 		if (dest && d && d->flags & DEST_AVAILABLE && d->weight &&
-		    (d->method == DR || d->method == TUN))
+		    (d->method == DR || d->method == TUN || d->method == LOCAL))
 			return dest;
 	}
 	return 0;
