@@ -83,6 +83,9 @@ func byHand(c ipvsadm.Command) (*director.Client, error) {
 	}
 	out, err := exec.Command(executable(), directorWord, "-D", "-q").CombinedOutput()
 	if err != nil {
+		if ours, _ := runningDirector(); ours != nil {
+			return ours, nil // one with a configuration has come meanwhile
+		}
 		return nil, fmt.Errorf("evenkeel director: %s%w", out, err)
 	}
 	for end := time.Now().Add(byHandPatience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"evenkeel/internal/keeper"
 	"evenkeel/internal/l4"
@@ -39,19 +41,31 @@ func (t mixedTable) DeleteServer(k l4.Key, s l4.ServerKey) error { return t.ours
 func (t mixedTable) SetTimeouts(x l4.Timeouts) error             { return t.ours.SetTimeouts(x) }
 
 // runningDirector is the evenkeel that forwards packets in this network
-// namespace, and what it does so with; nil: none runs here.
+// namespace, and what it does so with; nil: none runs here. One that is only
+// beginning is waited for: it is the one that will.
 func runningDirector() (c *director.Client, backend string) {
-	pids, err := keeper.Running()
-	if err != nil {
-		return nil, ""
-	}
-	for _, pid := range pids {
-		c := &director.Client{Ask: func(line string) (string, error) { return keeper.Control(pid, line) }, Advise: onceEach(os.Stderr)}
-		if backend, err := c.Backend(); err == nil {
+	for end := time.Now().Add(byHandPatience); ; time.Sleep(20 * time.Millisecond) {
+		c, backend, begins := lookForDirector()
+		if c != nil || !begins || time.Now().After(end) {
 			return c, backend
 		}
 	}
-	return nil, ""
+}
+
+func lookForDirector() (c *director.Client, backend string, begins bool) {
+	pids, err := keeper.Running()
+	if err != nil {
+		return nil, "", false
+	}
+	for _, pid := range pids {
+		c := &director.Client{Ask: func(line string) (string, error) { return keeper.Control(pid, line) }, Advise: onceEach(os.Stderr)}
+		backend, err := c.Backend()
+		if err == nil {
+			return c, backend, false
+		}
+		begins = begins || errors.Is(err, keeper.ErrBegins)
+	}
+	return nil, "", begins
 }
 
 // onceEach prints what the host lacks, each text once however many servers are

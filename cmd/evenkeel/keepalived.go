@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"runtime"
 	"strings"
 	"syscall"
@@ -123,6 +124,10 @@ func keepalivedReport(w io.Writer, d model.Diagnostics) {
 // hold is the life of a failover process.
 func hold(options node.FailoverOptions, o holder.Options) int {
 	ignoreSignals()
+	// Neither killall nor systemd, which sends it to all processes of a unit, is to
+	// end this one before its keeper has had it stop in order. A handler and not
+	// SIG_IGN, which scripts would inherit.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGTERM)
 	link, err := holder.Connect()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "evenkeel: %v\n", err)

@@ -584,7 +584,7 @@ func (k *Keeper) control(line string) (string, error) {
 			got <- reply{err: errNoFailover}
 			return
 		case !c.serves:
-			got <- reply{err: errBegins}
+			got <- reply{err: ErrBegins}
 			return
 		}
 		k.askHolder(c, holder.Message{Op: holder.OpControl, Text: line}, controlPatience, func(m holder.Message, fd int) {
@@ -604,10 +604,10 @@ func (k *Keeper) control(line string) (string, error) {
 	}
 }
 
-var (
-	errNoFailover = errors.New("no failover process serves here: none of the files has addresses that move, or virtual servers")
-	errBegins     = errors.New("the failover process is only beginning: ask again in a moment")
-)
+var errNoFailover = errors.New("no failover process serves here: none of the files has addresses that move, or virtual servers")
+
+// ErrBegins is why Control has no answer yet.
+var ErrBegins = errors.New("the failover process is only beginning: ask again in a moment")
 
 func positive(fd int) []int {
 	if fd < 0 {

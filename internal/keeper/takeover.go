@@ -259,6 +259,9 @@ func doorReceive(c *ipc.Conn, wait time.Duration) (m doorMessage, fds []int, err
 	}
 	if m.Error != "" {
 		ipc.CloseAll(fds)
+		if m.Error == ErrBegins.Error() {
+			return m, nil, ErrBegins
+		}
 		return m, nil, errors.New(m.Error)
 	}
 	return m, fds, nil
