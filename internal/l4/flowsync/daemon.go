@@ -70,7 +70,11 @@ type Table struct {
 
 // When something is told.
 const (
-	soon     = 20 * time.Millisecond // between two looks at what was noted
+	// Between two looks at what was noted. A longer time between them saves only
+	// what changes several times in it.
+	soon = 20 * time.Millisecond
+	late = 100 * time.Millisecond
+
 	shortest = 50 * time.Millisecond // between two looks at the table
 	longest  = 5 * time.Second
 	// A look takes the longer the more connections there are: so many times as

@@ -104,6 +104,7 @@ type memory struct {
 	notes  []uint16
 	missed bool
 	walk   time.Duration // what looking at all takes
+	each   time.Duration // what looking at one that was noted takes
 	walks  int
 	heard  func(*l4.Sync) // of each connection that is put in
 }
@@ -146,7 +147,7 @@ func (m *memory) watch(on bool) error {
 
 func (m *memory) noted(yield func(l4.Sync) bool) (uint32, bool, error) {
 	m.mu.Lock()
-	clock, missed := m.clock, m.missed
+	clock, missed, each := m.clock, m.missed, m.each
 	var list []l4.Sync
 	for _, n := range m.notes {
 		list = append(list, m.flows[n].Sync)
@@ -156,6 +157,7 @@ func (m *memory) noted(yield func(l4.Sync) bool) (uint32, bool, error) {
 	if missed {
 		return 0, true, nil
 	}
+	time.Sleep(each * time.Duration(len(list)))
 	for _, s := range list {
 		if !yield(s) {
 			break

@@ -46,11 +46,11 @@ func (d *Daemon) follow(ctx context.Context) {
 				waited += wait
 				return d.tell(ctx, &s, wait, last)
 			})
-			least := soon
+			least, most := soon, late
 			if walked {
-				least = shortest
+				least, most = shortest, longest
 			}
-			interval = min(max(least, leisure*(d.now()-start-waited)), longest)
+			interval = min(max(least, leisure*(d.now()-start-waited)), most)
 			d.mu.Lock()
 			d.count.interval = interval
 			d.mu.Unlock()

@@ -97,6 +97,34 @@ func TestMissed(t *testing.T) {
 	})
 }
 
+// TestBusy: very many changes, one after the other, are told as they come, and
+// none is missed.
+func TestBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, Settings{})
+		defer p.stop()
+		m := p.noter(40000, 75*time.Millisecond)
+		m.mu.Lock()
+		m.each = 2500 * time.Nanosecond
+		m.mu.Unlock()
+		worst := time.Duration(0)
+		for n := range 300 {
+			var some []uint16
+			for i := range 300 {
+				some = append(some, uint16(1000+(300*n+i)%30000))
+			}
+			m.put(uint8(1+3*(n/100)), some...)
+			p.wait(10 * time.Millisecond)
+			worst = max(worst, p.daemons[0].Status().Lag)
+		}
+		if s := p.daemons[0].Status(); worst > 6*late || s.Missed > 0 {
+			t.Errorf("it lags by up to %v, and has missed some %d times", worst, s.Missed)
+		}
+		p.wait(3 * late)
+		p.same("in the end")
+	})
+}
+
 // TestForgotten: what goes on is told again before the others forget it,
 // however short a time that is, and not oftener than it takes.
 func TestForgotten(t *testing.T) {
