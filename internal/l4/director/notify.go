@@ -134,7 +134,11 @@ func (p *plan) validateCommands() (d model.Diagnostics) {
 			return
 		}
 		if _, err := identity(c, p.model); err != nil {
-			d.Errorf(c.Pos, "%v", err)
+			at, cure := c.Pos, "make that user, or name one that is there: script_user in global_defs"
+			if c.User != nil {
+				at, cure = c.User.Pos, "make that user, or name one that is there behind the command"
+			}
+			d = append(d, model.Diagnostic{Pos: at, Severity: model.Error, Message: fmt.Sprintf("the command %s cannot be run: %v", c.Argv[0], err), Cure: cure})
 		}
 	}
 	for _, v := range p.virtuals {
