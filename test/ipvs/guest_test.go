@@ -96,7 +96,8 @@ func TestGuest(t *testing.T) {
 // oldKernel is what is run of package xdp's tests: the guest is emulated, and
 // the long ones would take minutes.
 const oldKernel = "TestFixturesOf(Methods|Fragments|Complaints|Checksums)|TestHashingSchedulers|TestMarksAndRanges|" +
-	"TestDestinations|TestNAT$|TestDR$|TestTUN$|TestClsact"
+	"TestDestinations|TestNAT$|TestDR$|TestTUN$|TestClsact|" +
+	"TestTablesOfMarksAreKept|TestMarkedPacketsOfTheHostItself"
 
 // TestOldKernel runs packet forwarding where Debian 12 would: the verifier
 // refuses there what later ones take, and there is no tcx.
@@ -109,7 +110,7 @@ func TestOldKernel(t *testing.T) {
 		t.Fatal(err)
 	}
 	log := guest(t, dir)
-	for _, name := range []string{"TestNAT", "TestDR", "TestClsact"} {
+	for _, name := range []string{"TestNAT", "TestDR", "TestClsact", "TestTablesOfMarksAreKept"} {
 		if !strings.Contains(log, "--- PASS: "+name) {
 			t.Errorf("%s did not pass", name)
 		}
