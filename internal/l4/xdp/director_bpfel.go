@@ -120,16 +120,7 @@ type directorFast4 struct {
 	Changes   uint32
 	Mac       [2]uint32
 	Ifindex   uint32
-	Second    uint32
-}
-
-type directorFastGauge struct {
-	_      structs.HostLayout
-	Off    uint32
-	Next   uint32
-	Hits   uint32
-	Misses uint32
-	Zero   [12]uint32
+	Zero      uint32
 }
 
 type directorFastSet struct {
@@ -318,7 +309,7 @@ const (
 	directorMapDrops           = "drops"
 	directorMapEntries         = "entries"
 	directorMapFast4s          = "fast4s"
-	directorMapFastGauges      = "fast_gauges"
+	directorMapFastLines       = "fast_lines"
 	directorMapFlows4          = "flows4"
 	directorMapFlows6          = "flows6"
 	directorMapFragments       = "fragments"
@@ -402,7 +393,7 @@ type directorMapSpecs struct {
 	Drops         *ebpf.MapSpec `ebpf:"drops"`
 	Entries       *ebpf.MapSpec `ebpf:"entries"`
 	Fast4s        *ebpf.MapSpec `ebpf:"fast4s"`
-	FastGauges    *ebpf.MapSpec `ebpf:"fast_gauges"`
+	FastLines     *ebpf.MapSpec `ebpf:"fast_lines"`
 	Flows4        *ebpf.MapSpec `ebpf:"flows4"`
 	Flows6        *ebpf.MapSpec `ebpf:"flows6"`
 	Fragments     *ebpf.MapSpec `ebpf:"fragments"`
@@ -456,7 +447,7 @@ type directorMaps struct {
 	Drops         *ebpf.Map `ebpf:"drops"`
 	Entries       *ebpf.Map `ebpf:"entries"`
 	Fast4s        *ebpf.Map `ebpf:"fast4s"`
-	FastGauges    *ebpf.Map `ebpf:"fast_gauges"`
+	FastLines     *ebpf.Map `ebpf:"fast_lines"`
 	Flows4        *ebpf.Map `ebpf:"flows4"`
 	Flows6        *ebpf.Map `ebpf:"flows6"`
 	Fragments     *ebpf.Map `ebpf:"fragments"`
@@ -485,7 +476,7 @@ func (m *directorMaps) Close() error {
 		m.Drops,
 		m.Entries,
 		m.Fast4s,
-		m.FastGauges,
+		m.FastLines,
 		m.Flows4,
 		m.Flows6,
 		m.Fragments,

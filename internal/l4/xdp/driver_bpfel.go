@@ -30,7 +30,7 @@ const (
 	driverMapDests         = "dests"
 	driverMapDrops         = "drops"
 	driverMapFast4s        = "fast4s"
-	driverMapFastGauges    = "fast_gauges"
+	driverMapFastLines     = "fast_lines"
 	driverMapFlows4        = "flows4"
 	driverMapFlows6        = "flows6"
 	driverMapFragments     = "fragments"
@@ -108,7 +108,7 @@ type driverMapSpecs struct {
 	Dests         *ebpf.MapSpec `ebpf:"dests"`
 	Drops         *ebpf.MapSpec `ebpf:"drops"`
 	Fast4s        *ebpf.MapSpec `ebpf:"fast4s"`
-	FastGauges    *ebpf.MapSpec `ebpf:"fast_gauges"`
+	FastLines     *ebpf.MapSpec `ebpf:"fast_lines"`
 	Flows4        *ebpf.MapSpec `ebpf:"flows4"`
 	Flows6        *ebpf.MapSpec `ebpf:"flows6"`
 	Fragments     *ebpf.MapSpec `ebpf:"fragments"`
@@ -162,7 +162,7 @@ type driverMaps struct {
 	Dests         *ebpf.Map `ebpf:"dests"`
 	Drops         *ebpf.Map `ebpf:"drops"`
 	Fast4s        *ebpf.Map `ebpf:"fast4s"`
-	FastGauges    *ebpf.Map `ebpf:"fast_gauges"`
+	FastLines     *ebpf.Map `ebpf:"fast_lines"`
 	Flows4        *ebpf.Map `ebpf:"flows4"`
 	Flows6        *ebpf.Map `ebpf:"flows6"`
 	Fragments     *ebpf.Map `ebpf:"fragments"`
@@ -191,7 +191,7 @@ func (m *driverMaps) Close() error {
 		m.Dests,
 		m.Drops,
 		m.Fast4s,
-		m.FastGauges,
+		m.FastLines,
 		m.Flows4,
 		m.Flows6,
 		m.Fragments,

@@ -28,6 +28,6 @@ func sizeFast(spec *ebpf.CollectionSpec, flows uint32) error {
 	}
 	n := fastBits(flows, cpus)
 	spec.Maps[directorMapFast4s].MaxEntries = uint32(min(cpus, fastCPUs)) << n
-	spec.Maps[directorMapFastGauges].MaxEntries = uint32(min(cpus, fastCPUs))
+	spec.Maps[directorMapFastLines].MaxEntries = spec.Maps[directorMapFast4s].MaxEntries / fastLine
 	return spec.Variables["fast_bits"].Set(n)
 }

@@ -393,51 +393,32 @@ func TestShortWayMindsTheServer(t *testing.T) {
 	}
 }
 
-// Where next to nothing goes the short way it is not looked for, for a while.
-func TestShortWaysAreLeft(t *testing.T) {
+// A flow that had no packet for a while gets no short way for the next one: that
+// would be made for nothing, and others would lose theirs.
+func TestSeldomFlowsHaveNone(t *testing.T) {
 	b := newBench(t, Options{MaxFlows: 1024})
-	cpu := firstCPUs(t)[0]
-	onCPU(t, cpu)
+	onCPU(t, firstCPUs(t)[0])
 	b.set(one(l4.DR, false))
 	c := b.converse(l4.DR, l4.UDP)
-	gauge := func() (g directorFastGauge) {
-		if err := b.maps.FastGauges.Lookup(uint32(cpu), &g); err != nil {
-			t.Fatal(err)
-		}
-		return g
+	if b.hasShortWay(c.ask.frame()) {
+		t.Error("the first packet of a flow has one made")
 	}
 	b.shorten(t, c.ask.frame())
-	for _, x := range []struct {
-		name string
-		was  directorFastGauge
-		off  bool
-	}{
-		{"many misses", directorFastGauge{Misses: 100000, Hits: 49999}, true},
-		{"as many hits", directorFastGauge{Misses: 100000, Hits: 50001}, false},
-		{"few misses", directorFastGauge{Misses: 1000}, false},
-		{"left for a while", directorFastGauge{Off: 1}, false},
-	} {
-		b.noShortWays()
-		x.was.Next = now() - 1
-		if err := b.maps.FastGauges.Put(uint32(cpu), &x.was); err != nil {
-			t.Fatal(err)
-		}
-		b.run(c.ask.frame())
-		g := gauge()
-		if (g.Off != 0) != x.off || int32(g.Next-now()) > 15*16 {
-			t.Errorf("%s: %+v at %d", x.name, g, now())
-		}
-		if !x.off {
-			b.shorten(t, c.ask.frame())
-			continue
-		}
-		for b.run(c.ask.frame()); int32(g.Next-now()) > 0 && gauge().Off != 0; g.Next = now() {
-			b.run(c.ask.frame())
-			if b.hasShortWay(c.ask.frame()) && gauge().Off != 0 {
-				t.Errorf("%s: one is made", x.name)
-			}
-		}
+	b.noShortWays()
+	k := directorKey4{Saddr: binary.NativeEndian.Uint32(c.ask.frame()[26:]), Daddr: binary.NativeEndian.Uint32(c.ask.frame()[30:]),
+		Sport: binary.NativeEndian.Uint16(c.ask.frame()[34:]), Dport: binary.NativeEndian.Uint16(c.ask.frame()[36:]), Protocol: uint8(l4.UDP)}
+	var f directorFlow4
+	if err := b.maps.Flows4.Lookup(&k, &f); err != nil {
+		t.Fatal(err)
 	}
+	f.Fast, f.Last = 0, now()-1000
+	if err := b.maps.Flows4.Put(&k, &f); err != nil {
+		t.Fatal(err)
+	}
+	if b.run(c.ask.frame()); b.hasShortWay(c.ask.frame()) {
+		t.Error("a seldom flow's packet has one made")
+	}
+	b.shorten(t, c.ask.frame())
 }
 
 // How many there are: one for each flow, as long as a CPU's cache holds them.

@@ -33,6 +33,7 @@ const (
 	kindMark = 3
 
 	fastCPUs = 255
+	fastLine = 32
 
 	setExpireNoDest    = 0x01
 	setExpireQuiescent = 0x02

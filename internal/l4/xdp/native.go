@@ -28,7 +28,7 @@ func loadNative(m *directorMaps, flows uint32, options ebpf.CollectionOptions) (
 		directorMapLedgers: m.Ledgers, directorMapRanges: m.Ranges, directorMapRing4s: m.Ring4s, directorMapRing6s: m.Ring6s,
 		directorMapScratches: m.Scratches, directorMapServiceStates: m.ServiceStates, directorMapServices: m.Services,
 		directorMapSettings: m.Settings, directorMapSweepers: m.Sweepers, directorMapTellings: m.Tellings, directorMapChanges: m.Changes,
-		directorMapFast4s: m.Fast4s, directorMapFastGauges: m.FastGauges,
+		directorMapFast4s: m.Fast4s, directorMapFastLines: m.FastLines,
 	}
 	for name := range options.MapReplacements {
 		if s := spec.Maps[name]; s == nil {

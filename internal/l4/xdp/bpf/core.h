@@ -319,8 +319,8 @@ FORWARD4 int forward4(ctx_t *ctx, struct packet *p, const struct key4 *k, struct
 		count_drop(DROP_TTL);
 		return complain(ctx, p, TTL_EXCEEDED, 0);
 	}
-	if (HAS_FAST(p, flags, d->method, way))
-		note_fast4(ctx, p, f, way, busy || p->new_flow);
+	if (!busy && !p->new_flow && HAS_FAST(p, flags, d->method, way))
+		note_fast4(ctx, p, f, way);
 	if (!(flags & (FLOW_SOURCE | FLOW_DESTINATION))) {
 		if (d->method == LOCAL)
 			return CTX_PASS;

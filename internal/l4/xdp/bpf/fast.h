@@ -36,21 +36,20 @@ struct {
 	PIN;
 } fast4s SEC(".maps");
 
-/* Where more flows come by than there is room for, or each too seldom, to look
- * for short ways costs more than it saves: it is left for a while then. */
-#define FAST_TRIED REFRESH_TICKS
-#define FAST_LEFT (15 * REFRESH_TICKS)
-#define FAST_WORTH 2 /* times as many misses as hits are too many */
-#define FAST_MANY (4U << fast_bits) /* misses in that time: fewer cost nothing that counts */
+/* A byte of the hash of each entry: to find that a flow has none costs little. */
+#define FAST_LINE 32
+struct fast_line {
+	__u8 tag[FAST_LINE][FAST_WAYS];
+};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, (1 << 8) / FAST_LINE);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
-	__type(value, struct fast_gauge);
+	__type(value, struct fast_line);
 	PIN;
-} fast_gauges SEC(".maps");
+} fast_lines SEC(".maps");
 
 static __always_inline __u64 fast_hash(__be32 saddr, __be32 daddr, __u32 ports)
 {
@@ -67,6 +66,16 @@ static __always_inline struct fast_set *fast_set_of(__u32 cpu, __u64 hash)
 
 	return bpf_map_lookup_elem(&fast4s, &at);
 }
+
+static __always_inline __u8 *fast_tags_of(__u32 cpu, __u64 hash)
+{
+	__u32 at = cpu << fast_bits | hash >> (64 - fast_bits), n = at / FAST_LINE;
+	struct fast_line *line = bpf_map_lookup_elem(&fast_lines, &n);
+
+	return line ? line->tag[at % FAST_LINE] : 0;
+}
+
+#define FAST_TAG(hash) ((__u8)((hash) >> 16))
 
 static __always_inline int is_fast(const struct fast4 *e, __be32 saddr, __be32 daddr, __u32 ports, __u8 protocol)
 {

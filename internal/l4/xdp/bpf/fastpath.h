@@ -83,25 +83,26 @@ static __noinline int fast_forward4(ctx_t *ctx)
 	struct ip4 *ip = (void *)(data + ETH_LEN);
 	struct ports *ports = (void *)(ip + 1);
 	__u32 n, kind, length, cpu = bpf_get_smp_processor_id();
-	struct fast_gauge *g = bpf_map_lookup_elem(&fast_gauges, &cpu);
 	struct fast_set *set;
 	struct learned_hop *back = 0;
 	struct hop *h = 0;
 	struct fast4 *e;
 	struct dest *d;
 	__u64 hash;
+	__u8 *tags;
 
-	if (!g || g->off || (void *)(data + ETH_LEN + IP4_LEN + UDP_LEN) > ctx_end(ctx) || !plain4(ctx, ip, ports))
+	if ((void *)(data + ETH_LEN + IP4_LEN + UDP_LEN) > ctx_end(ctx) || !plain4(ctx, ip, ports))
 		return LONG_WAY;
 	n = *(__u32 *)ports;
 	hash = fast_hash(ip->saddr, ip->daddr, n);
+	tags = fast_tags_of(cpu, hash);
+	if (!tags || (tags[0] != FAST_TAG(hash) && tags[1] != FAST_TAG(hash)))
+		return LONG_WAY;
 	set = fast_set_of(cpu, hash);
 	if (!set)
 		return LONG_WAY;
 	e = &set->way[0];
-	if (!is_fast(e, ip->saddr, ip->daddr, n, ip->protocol)) {
-		if (e->second != (__u32)hash)
-			return LONG_WAY;
+	if (tags[0] != FAST_TAG(hash) || !is_fast(e, ip->saddr, ip->daddr, n, ip->protocol)) {
 		e = &set->way[1];
 		if (!is_fast(e, ip->saddr, ip->daddr, n, ip->protocol))
 			return LONG_WAY;
@@ -128,7 +129,6 @@ static __noinline int fast_forward4(ctx_t *ctx)
 			return LONG_WAY;
 		count_in(e->dest, ctx_segments(ctx), length);
 	}
-	g->hits++;
 	if (kind & (FLOW_SOURCE | FLOW_DESTINATION)) {
 		if (rewrite_fast4(ctx, e, kind >> 8 == IPPROTO_UDP))
 			return drop(DROP_INTERNAL);
@@ -141,29 +141,9 @@ static __noinline int fast_forward4(ctx_t *ctx)
 	return ctx_redirect(ctx, back ? back->ifindex : h->ifindex);
 }
 
-/* missed_fast is that a packet went the long way which could have gone the short
- * one. Gives whether short ways are worth the while. */
-static __always_inline int missed_fast(__u32 cpu)
-{
-	struct fast_gauge *g = bpf_map_lookup_elem(&fast_gauges, &cpu);
-	__u32 tick = now_tick();
-
-	if (!g)
-		return 0;
-	if ((__s32)(tick - g->next) >= 0) {
-		g->off = !g->off && g->misses > FAST_MANY && g->misses / FAST_WORTH > g->hits;
-		g->next = tick + (g->off ? FAST_LEFT : FAST_TRIED);
-		g->hits = g->misses = 0;
-	}
-	if (g->off)
-		return 0;
-	g->misses++;
-	return 1;
-}
-
 /* note_fast4 makes the entry of a flow whose packet the long way sends on. Not
  * of one that had none for a while: its next one may be as late. */
-static __noinline int note_fast4(ctx_t *ctx, const struct packet *p, struct flow4 *f, __u32 way, int seldom)
+static __noinline int note_fast4(ctx_t *ctx, const struct packet *p, struct flow4 *f, __u32 way)
 {
 	__u32 cpu = bpf_get_smp_processor_id(), ports = p->sport | (__u32)p->dport << 16, old, holder, i;
 	__be32 saddr = p->saddr[0], daddr = p->daddr[0];
@@ -172,9 +152,8 @@ static __noinline int note_fast4(ctx_t *ctx, const struct packet *p, struct flow
 	struct fast4 *e = 0;
 	struct fast_set *set;
 	__u64 hash;
+	__u8 *tags;
 
-	if (p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST) || !missed_fast(cpu) || seldom)
-		return 0;
 	if (state != (p->protocol == IPPROTO_TCP ? ST_ESTABLISHED : ST_UDP) || cpu >= FAST_CPUS)
 		return 0;
 	old = *FAST_WORD(f);
@@ -183,7 +162,8 @@ static __noinline int note_fast4(ctx_t *ctx, const struct packet *p, struct flow
 		return 0;
 	hash = fast_hash(saddr, daddr, ports);
 	set = fast_set_of(cpu, hash);
-	if (!set)
+	tags = fast_tags_of(cpu, hash);
+	if (!set || !tags)
 		return 0;
 #pragma unroll
 	for (i = 0; i < FAST_WAYS; i++) {
@@ -201,8 +181,7 @@ static __noinline int note_fast4(ctx_t *ctx, const struct packet *p, struct flow
 	if (!holder &&
 	    __sync_val_compare_and_swap(FAST_WORD(f), old, old | (cpu + 1) << FAST_SHIFT) != old)
 		return 0;
-	if (e != &set->way[0])
-		set->way[0].second = hash;
+	tags[e == &set->way[1]] = FAST_TAG(hash);
 	e->kind = 0;
 	e->saddr = saddr;
 	e->daddr = daddr;

@@ -61,15 +61,7 @@ struct fast4 {
 	__u32 addresses, changes; /* what rewriting adds to checksums: addresses, ports */
 	__u32 mac[2]; /* XDP: to which hardware address frames come, and where */
 	__u32 ifindex;
-	__u32 second; /* in a set's first entry: part of the second's hash */
-};
-
-/* How it goes with a CPU's short ways. A line of memory. */
-struct fast_gauge {
-	__u32 off;  /* they are not looked at */
-	__u32 next; /* tick: until when it is so */
-	__u32 hits, misses;
-	__u32 zero[12];
+	__u32 zero;
 };
 
 /* An entry of a ring: the sweeper comes by and looks whether the flow has
