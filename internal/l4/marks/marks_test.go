@@ -214,6 +214,30 @@ func TestClosedTablesAreLeftAsTheyAre(t *testing.T) {
 	}
 }
 
+// Without marks the kernel is asked once whether there is something to remove.
+func TestWithoutMarks(t *testing.T) {
+	alone(t)
+	nft(t, "add table ip evenkeel_marks")
+	x := open(t)
+	set(t, x, Config{})
+	if got := nft(t, "list ruleset"); got != "" {
+		t.Fatalf("left of another process: %s", got)
+	}
+	nft(t, "add table ip evenkeel_marks")
+	set(t, x, Config{})
+	if err := x.Keep(); err != nil || nft(t, "list ruleset") == "" {
+		t.Errorf("it is asked again, %v", err)
+	}
+	set(t, x, Config{IPv6: []uint32{1}})
+	if got := nft(t, "list ruleset"); strings.Contains(got, "table ip ") || !strings.Contains(got, "table ip6 evenkeel_marks") {
+		t.Errorf("%s", got)
+	}
+	set(t, x, Config{})
+	if got := nft(t, "list ruleset"); got != "" {
+		t.Errorf("left: %s", got)
+	}
+}
+
 // What the tables are compared by differs with whatever makes them different.
 func TestStates(t *testing.T) {
 	four, six, again := kinds()[0], kinds()[1], kinds()[0]

@@ -31,6 +31,7 @@ type Tables struct {
 
 	mu      sync.Mutex
 	config  Config
+	none    bool          // there are no tables, and none are wanted
 	monitor *os.File      // tells that rules have changed; nil: nobody does
 	ended   chan struct{} // closed when monitor is not read any more
 }
@@ -103,19 +104,21 @@ func (t *Tables) Keep() error {
 }
 
 func (t *Tables) put() error {
+	empty := len(t.config.IPv4)+len(t.config.IPv6) == 0
+	if empty && t.none {
+		return nil
+	}
+	t.none = false
 	c, err := nftables.New(nftables.WithNetNSFd(int(t.namespace.Fd())), nftables.AsLasting())
 	if err == nil {
 		defer c.CloseLasting()
 		err = put(c, t.config)
 	}
-	if err == nil {
+	if err == nil || empty && Probe(Config{IPv4: []uint32{1}}) != nil { // without nftables there is nothing to remove
+		t.none = empty
 		return nil
 	}
-	if len(t.config.IPv4)+len(t.config.IPv6) == 0 {
-		if Probe(Config{IPv4: []uint32{1}}) != nil {
-			return nil // without nftables there is nothing to remove
-		}
-	} else if missing := Probe(t.config); missing != nil {
+	if missing := Probe(t.config); missing != nil {
 		return missing
 	}
 	return fmt.Errorf("nftables: %w", err)
