@@ -281,7 +281,7 @@ FORWARD4 int forward4(ctx_t *ctx, struct packet *p, const struct key4 *k, struct
 	__u32 dest = f->dest, n, more = 0, mtu = 0;
 	__u8 flags = f->flags;
 	__u32 way = 0;
-	int verdict = CTX_PASS, busy;
+	int verdict = CTX_PASS, seldom;
 	struct dest *d = bpf_map_lookup_elem(&dests, &dest);
 	struct rewrite4 r;
 	struct hop *h;
@@ -301,8 +301,8 @@ FORWARD4 int forward4(ctx_t *ctx, struct packet *p, const struct key4 *k, struct
 		return drop(DROP_INTERNAL);
 	if (!(flags & FLOW_REVERSE) && d->method != LOCAL && CANNOT(ctx, h))
 		return CTX_PASS;
-	busy = BUSY(p, f);
-	if (busy)
+	seldom = now_tick() - f->last >= FAST_SELDOM || p->new_flow || p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST);
+	if (BUSY(p, f))
 		follow4(p, f);
 	if ((flags & (FLOW_REVERSE | FLOW_LOCAL)) == FLOW_REVERSE) {
 		__be32 client[4] = { f->new_daddr };
@@ -319,7 +319,7 @@ FORWARD4 int forward4(ctx_t *ctx, struct packet *p, const struct key4 *k, struct
 		count_drop(DROP_TTL);
 		return complain(ctx, p, TTL_EXCEEDED, 0);
 	}
-	if (!busy && !p->new_flow && HAS_FAST(p, flags, d->method, way))
+	if (!seldom && HAS_FAST(p, flags, d->method, way))
 		note_fast4(ctx, p, f, way);
 	if (!(flags & (FLOW_SOURCE | FLOW_DESTINATION))) {
 		if (d->method == LOCAL)

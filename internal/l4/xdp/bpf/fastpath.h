@@ -141,6 +141,10 @@ static __noinline int fast_forward4(ctx_t *ctx)
 	return ctx_redirect(ctx, back ? back->ifindex : h->ifindex);
 }
 
+/* After so long without a packet, the next one may be as late, and an entry made
+ * for nothing. */
+#define FAST_SELDOM (2 * REFRESH_TICKS)
+
 /* note_fast4 makes the entry of a flow whose packet the long way sends on. Not
  * of one that had none for a while: its next one may be as late. */
 static __noinline int note_fast4(ctx_t *ctx, const struct packet *p, struct flow4 *f, __u32 way)
