@@ -8,6 +8,7 @@ type Scheduler struct {
 	Table    bool // its choices are laid down before any packet comes
 	Hash     bool // the same client (or destination) always gets the same server
 	Counting bool // it looks at the connections of the servers
+	Random   bool // its choices cannot be foretold
 }
 
 // Schedulers are all that there are, with IPVS's names and meaning.
@@ -24,6 +25,7 @@ var Schedulers = []Scheduler{
 	{Name: "nq", Counting: true, Help: "an idle server, if there is one; else sed"},
 	{Name: "fo", Counting: true, Help: "the server with the most weight that is not overloaded"},
 	{Name: "ovf", Counting: true, Help: "the server with the most weight until it has more connections than that, then the next"},
+	{Name: "twos", Counting: true, Random: true, Help: "of two servers drawn by weight, the one with fewer connections for its weight"},
 	{Name: "mh", Table: true, Hash: true, Help: "by Maglev's consistent hash of the source address"},
 }
 

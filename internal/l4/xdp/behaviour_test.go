@@ -90,6 +90,64 @@ func TestSchedulersTakeTurns(t *testing.T) {
 	}
 }
 
+// twos draws by weight, and takes the one with fewer connections for its weight.
+func TestTwos(t *testing.T) {
+	const draws = 600
+	b := newBench(t, Options{MaxFlows: 16384})
+	for _, c := range []struct {
+		name    string
+		weights []int
+		upper   int   // of server 0
+		least   []int // of draws, for each server: more than seven deviations from what is to be expected
+		most    []int
+	}{
+		// The loads follow the weights closely: draws correct each other.
+		{"equal", []int{1, 1}, 0, []int{260, 260}, []int{340, 340}},
+		{"weights", []int{1, 2, 3}, 0, []int{60, 150, 240}, []int{140, 250, 360}},
+		{"weight 0", []int{0, 1, 1}, 0, []int{0, 260, 260}, []int{0, 340, 340}},
+		{"one is full", []int{1, 1}, 5, []int{5, draws - 5}, []int{5, draws - 5}},
+		{"one server", []int{4}, 0, []int{draws}, []int{draws}},
+	} {
+		b.forget()
+		s := farm("twos", c.weights...)
+		s.Servers[0].Upper = c.upper
+		b.set(l4.Config{Services: []l4.Service{s}})
+		count := make([]int, len(c.weights))
+		for i, n := range b.choices(draws) {
+			if n < 0 {
+				t.Fatalf("%s: connection %d has no server", c.name, i)
+			}
+			count[n]++
+		}
+		for i, n := range count {
+			if n < c.least[i] || n > c.most[i] {
+				t.Errorf("%s: %d of %d go to server %d, want %d to %d; all: %v", c.name, n, draws, i, c.least[i], c.most[i], count)
+			}
+		}
+	}
+	// A loaded server gets what both draws fall on: a quarter. All go to it
+	// first, since the other has no weight.
+	b.forget()
+	b.set(l4.Config{Services: []l4.Service{farm("twos", 1, 0)}})
+	b.choices(2000)
+	b.set(l4.Config{Services: []l4.Service{farm("twos", 1, 1)}})
+	loaded := 0
+	for i := range draws {
+		if b.connect(2000+i) == 0 {
+			loaded++
+		}
+	}
+	if loaded < 70 || loaded > 230 {
+		t.Errorf("the loaded server gets %d of %d, want about a quarter", loaded, draws)
+	}
+	// None has a weight: there is no server.
+	b.forget()
+	b.set(l4.Config{Services: []l4.Service{farm("twos", 0, 0)}})
+	if n := b.connect(1); n != -1 {
+		t.Errorf("without weights a connection goes to %d", n)
+	}
+}
+
 // The hashing schedulers go to the places that IPVS's hashes say.
 func TestHashingSchedulers(t *testing.T) {
 	b := newBench(t, Options{MaxFlows: 4096})

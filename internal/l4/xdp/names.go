@@ -57,7 +57,7 @@ var dropNames = []string{"", "no server", "server removed", "SYN limit", "table 
 
 // schedulerNumbers are the schedulers that the programs know.
 var schedulerNumbers = map[string]uint8{"rr": 0, "wrr": 1, "lc": 2, "wlc": 3, "sh": 4, "dh": 5, "mh": 6,
-	"sed": 7, "nq": 8, "fo": 9, "ovf": 10, "lblc": 11, "lblcr": 12}
+	"sed": 7, "nq": 8, "fo": 9, "ovf": 10, "lblc": 11, "lblcr": 12, "twos": 13}
 
 // stateTimeouts is how long a flow without packets is kept, by state: what can
 // be set, and IPVS's fixed values.

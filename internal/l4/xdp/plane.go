@@ -295,7 +295,7 @@ func Features() l4.Features {
 	return l4.Features{
 		Name:       "ebpf",
 		Methods:    []l4.Method{l4.NAT, l4.DR, l4.TUN, l4.FULLNAT, l4.Local},
-		Schedulers: []string{"rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "dh", "mh", "sed", "nq", "fo", "ovf"},
+		Schedulers: []string{"rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "dh", "mh", "sed", "nq", "fo", "ovf", "twos"},
 		Protocols:  []l4.Protocol{l4.TCP, l4.UDP},
 		Tunnels:    []l4.TunnelType{l4.IPIP},
 		PortRanges: true, AnyPort: true, FwMarks: true, SYNLimit: true, XDP: true, SyncKey: true,

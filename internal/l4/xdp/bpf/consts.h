@@ -88,7 +88,7 @@ enum kind {
 
 enum method { NAT, DR, TUN, FULLNAT, LOCAL };
 
-enum scheduler { S_RR, S_WRR, S_LC, S_WLC, S_SH, S_DH, S_MH, S_SED, S_NQ, S_FO, S_OVF, S_LBLC, S_LBLCR };
+enum scheduler { S_RR, S_WRR, S_LC, S_WLC, S_SH, S_DH, S_MH, S_SED, S_NQ, S_FO, S_OVF, S_LBLC, S_LBLCR, S_TWOS };
 
 /* service.flags */
 #define SERVICE_HASH_FALLBACK 0x01

@@ -537,7 +537,7 @@ __noinline int schedule(struct packet *p)
 		if (!is_hashing(s) && was_full(s))
 			dest = by_hash(s, p);
 		if (!dest)
-			dest = s->scheduler == S_LBLC || s->scheduler == S_LBLCR ? by_destination(s, p) : choose(s, p);
+			dest = next_server(s, p);
 		if (!dest) {
 			count_drop(DROP_NO_SERVER);
 			return V_UNREACHABLE;

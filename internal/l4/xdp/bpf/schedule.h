@@ -310,6 +310,62 @@ static __noinline int widen(struct cached *c, __u32 dest, __u32 tick)
 	return 0;
 }
 
+struct draw_walk {
+	const struct service *s;
+	__u64 sum; /* of the weights so far */
+	__u64 at[2], load[2], weight[2];
+	__u32 found[2];
+	__u32 draw; /* 0: only sum */
+};
+
+/* draw_step goes past one server of those that may be drawn, each as long as
+ * its weight: a draw's server is the one that its number falls on. */
+static long draw_step(__u32 i, struct draw_walk *w)
+{
+	__u32 dest = slot(w->s->members, i), n;
+	struct dest *d = bpf_map_lookup_elem(&dests, &dest);
+	struct dest_state *ds = bpf_map_lookup_elem(&dest_states, &dest);
+
+	if (!dest || !d || d->service != w->s->id || !ds || !(d->flags & DEST_AVAILABLE) || !d->weight || is_overloaded(d, ds))
+		return 0;
+	w->sum += d->weight;
+	if (!w->draw)
+		return 0;
+#pragma unroll
+	for (n = 0; n < 2; n++)
+		if (!w->found[n] && w->at[n] < w->sum) {
+			w->found[n] = dest;
+			w->load[n] = (__u64)ds->active * 256 + ds->inactive;
+			w->weight[n] = d->weight;
+		}
+	return w->found[0] && w->found[1];
+}
+
+/* of_two is the less loaded of two servers that are drawn by weight; both draws
+ * may be of the same one. */
+static __noinline __u32 of_two(const struct service *s)
+{
+	struct draw_walk w = { .s = s };
+	__u32 zero = 0;
+	struct scratch *scratch = bpf_map_lookup_elem(&scratches, &zero);
+
+	if (!scratch)
+		return 0;
+	w.sum = w.load[0] = w.load[1] = w.weight[0] = w.weight[1] = scratch->nothing; /* see choose */
+	w.found[0] = w.found[1] = w.draw = scratch->nothing;
+	w.at[0] = w.at[1] = scratch->nothing;
+	bpf_loop(s->member_count, draw_step, &w, 0);
+	w.at[0] = (w.sum * bpf_get_prandom_u32()) >> 32;
+	w.at[1] = (w.sum * bpf_get_prandom_u32()) >> 32;
+	w.sum = 0;
+	w.draw = 1;
+	bpf_loop(s->member_count, draw_step, &w, 0);
+	/* Weights that shrink meanwhile may leave a draw without a server. */
+	if (!w.found[0] || (w.found[1] && w.load[1] * w.weight[0] < w.load[0] * w.weight[1]))
+		return w.found[1];
+	return w.found[0];
+}
+
 /* by_destination is lblc and lblcr: a destination keeps its server, or the
  * least loaded of its servers, unless that is too busy. Two CPUs that change
  * the same set at once may lose a server of it or have one twice, which only
@@ -406,6 +462,20 @@ static __noinline __u32 choose(const struct service *s, const struct packet *p)
 	default:
 		bpf_loop(s->member_count, load_step, &load, 0);
 		return load.found;
+	}
+}
+
+/* next_server asks the service's scheduler for the server of a new flow. */
+static __always_inline __u32 next_server(const struct service *s, const struct packet *p)
+{
+	switch (s->scheduler) {
+	case S_LBLC:
+	case S_LBLCR:
+		return by_destination(s, p);
+	case S_TWOS:
+		return of_two(s);
+	default:
+		return choose(s, p);
 	}
 }
 
