@@ -98,7 +98,7 @@ func TestValidate(t *testing.T) {
 	}
 	const want = `f:2:1: virtual_server 192.0.2.10:80/TCP: TCP 192.0.2.10:80: server 10.0.0.1:80: tunnel gre: own does not have it; write 'lvs_backend other' in global_defs: other can do it
 f:4:1: virtual_server 224.0.0.1:80/TCP: TCP 224.0.0.1:80: address 224.0.0.1: want a unicast address; 
-f:4:1: virtual_server 224.0.0.1:80/TCP: TCP 224.0.0.1:80: no scheduler "none": there are rr, wrr, lc, wlc, lblc, lblcr, dh, sh, sed, nq, fo, ovf, mh; 
+f:4:1: virtual_server 224.0.0.1:80/TCP: TCP 224.0.0.1:80: no scheduler "none": there are rr, wrr, lc, wlc, lblc, lblcr, dh, sh, sed, nq, fo, ovf, twos, mh; 
 f:6:1: virtual_server 192.0.2.11:80/TCP: real server 2001:db8::1 is of another family than every address of the service; use lvs_method TUN for it, or an address of the same family
 f:7:1: virtual_server 192.0.2.11:80/TCP: TCP 192.0.2.11:80: server 127.0.0.1:8080: port 8080: the director itself answers at the virtual address and port, so it is the service's (80); 
 `

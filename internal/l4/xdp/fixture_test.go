@@ -73,6 +73,8 @@ func (b *bench) forget() {
 	for it := b.maps.Flows6.Iterate(); it.Next(&k6, &f6); it = b.maps.Flows6.Iterate() {
 		b.maps.Flows6.Delete(&k6)
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	for _, s := range b.gone {
 		b.clear(s.id)
 	}
