@@ -248,9 +248,9 @@ func adviceEBPF(four, six []l4.Method) (list []string) {
 	return list
 }
 
-// openEBPF goes on from what an earlier process left. What that one cannot be
-// taken over from, as after an upgrade with other maps, is begun anew: without
-// its connections, but at once.
+// openEBPF goes on from what an earlier process left. What cannot be gone on from,
+// as after an upgrade with other maps, is begun anew: without its connections, but
+// at once. Whatever else fails leaves it as it is, forwarding.
 func openEBPF(pin string, log *slog.Logger) (_ l4.Plane, err error) {
 	lock, err := takeAlone(filepath.Dir(pin), handOver)
 	if err != nil {
@@ -261,23 +261,27 @@ func openEBPF(pin string, log *slog.Logger) (_ l4.Plane, err error) {
 			_ = leaveAlone(lock)
 		}
 	}()
-	o := xdp.Options{Pin: pin, Log: log}
-	p, err := xdp.Open(o)
-	if err == nil {
-		return &alonePlane{p, lock}, nil
-	}
-	if _, e := os.Stat(filepath.Join(pin, "maps")); e != nil {
+	p, err := goOn(func() (*xdp.Plane, error) { return xdp.Open(xdp.Options{Pin: pin, Log: log}) }, func() error { return xdp.Remove(pin) }, log)
+	if err != nil {
 		return nil, err
 	}
-	if e := xdp.Remove(pin); e != nil {
-		return nil, errors.Join(err, e)
-	}
-	p, again := xdp.Open(o)
-	if again != nil {
-		return nil, again
-	}
-	log.Warn("connections that were forwarded before are forgotten", "error", err)
 	return &alonePlane{p, lock}, nil
+}
+
+// goOn opens a plane; where what is there cannot be gone on from, without that.
+func goOn[Plane any](open func() (Plane, error), remove func() error, log *slog.Logger) (Plane, error) {
+	p, err := open()
+	if !errors.Is(err, xdp.ErrLeft) {
+		return p, err
+	}
+	if e := remove(); e != nil {
+		return p, errors.Join(err, e)
+	}
+	p, again := open()
+	if again == nil {
+		log.Warn("connections that were forwarded before are forgotten", "error", err)
+	}
+	return p, again
 }
 
 func flushIPVS() error {

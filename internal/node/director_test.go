@@ -2,6 +2,8 @@ package node
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -11,6 +13,7 @@ import (
 	"evenkeel/internal/alert"
 	"evenkeel/internal/l4"
 	"evenkeel/internal/l4/director"
+	"evenkeel/internal/l4/xdp"
 	"evenkeel/internal/metrics"
 	"evenkeel/internal/model"
 )
@@ -57,6 +60,32 @@ func TestHalves(t *testing.T) {
 func TestAdvice(t *testing.T) {
 	if list := adviceEBPF([]l4.Method{l4.DR, l4.TUN}, nil); list != nil {
 		t.Errorf("DR wants %q", list)
+	}
+}
+
+// What was forwarded before is thrown away only where it cannot be gone on from:
+// a process that fails for another reason leaves it forwarding.
+func TestGoOn(t *testing.T) {
+	other := errors.New("no memory")
+	for _, c := range []struct {
+		name    string
+		opens   []error
+		removes int
+		want    error
+	}{
+		{"nothing is wrong", []error{nil}, 0, nil},
+		{"another layout", []error{fmt.Errorf("%w: flows", xdp.ErrLeft), nil}, 1, nil},
+		{"something else", []error{other, nil}, 0, other},
+		{"another layout, and then something else", []error{xdp.ErrLeft, other}, 1, other},
+	} {
+		opened, removed := 0, 0
+		p, err := goOn(func() (int, error) {
+			opened++
+			return opened, c.opens[opened-1]
+		}, func() error { removed++; return nil }, slog.New(slog.DiscardHandler))
+		if !errors.Is(err, c.want) || removed != c.removes || p != 1+removed {
+			t.Errorf("%s: opened %d times, %v, removed %d times", c.name, p, err, removed)
+		}
 	}
 }
 

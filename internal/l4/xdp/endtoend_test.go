@@ -456,6 +456,11 @@ func TestTakeOver(t *testing.T) {
 	}
 	last.Close()
 	time.Sleep(50 * time.Millisecond) // nobody is there, and packets pass
+	l.in("d", func() {                // one that cannot go on from it says so, and is not in the way
+		if _, err := Open(Options{Pin: pin, MaxFlows: 64}); !errors.Is(err, ErrLeft) {
+			t.Errorf("with other limits: %v", err)
+		}
+	})
 	last = l.director(Options{Pin: pin})
 	close(stop)
 	pinging.Wait()

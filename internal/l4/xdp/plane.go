@@ -155,6 +155,10 @@ type goneKey struct {
 	server  l4.ServerKey
 }
 
+// ErrLeft says that what an earlier process left in Options.Pin cannot be gone on
+// from; Remove makes room for a beginning.
+var ErrLeft = errors.New("what was forwarded before cannot be taken over")
+
 // Open loads the director and attaches it. With nothing set yet it forwards
 // nothing, unless an earlier process left its state in Options.Pin: then it
 // goes on as that one left it.
@@ -184,7 +188,7 @@ func Open(o Options) (*Plane, error) {
 	var objects directorObjects
 	if err := spec.LoadAndAssign(&objects, &options); err != nil {
 		if o.Pin != "" && errors.Is(err, ebpf.ErrMapIncompatible) {
-			return nil, fmt.Errorf("what is pinned in %s was made by another version or with other limits, remove it first: %w", o.Pin, err)
+			return nil, fmt.Errorf("%w: what is pinned in %s was made by another version or with other limits: %w", ErrLeft, o.Pin, err)
 		}
 		return nil, fmt.Errorf("load the director (evenkeel check says what this kernel misses): %w", err)
 	}
@@ -206,7 +210,9 @@ func Open(o Options) (*Plane, error) {
 		objects.Close()
 		return nil, err
 	}
-	if err = errors.Join(p.adopt(), startSweepers(p.ctl)); err == nil {
+	if err = p.adopt(); err != nil {
+		err = fmt.Errorf("%w: %w", ErrLeft, err)
+	} else if err = startSweepers(p.ctl); err == nil {
 		p.watch, err = openWatcher()
 	}
 	if err == nil {
