@@ -54,6 +54,12 @@ func (r *recorder) Set(c l4.Config) error {
 	return err
 }
 
+func (r *recorder) Forget(k l4.Key, server l4.ServerKey) error {
+	err := r.Plane.Forget(k, server)
+	r.take()
+	return err
+}
+
 // take moves what the fake has written into the journal.
 func (r *recorder) take() {
 	text := r.Plane.Text()
