@@ -185,6 +185,33 @@ func TestLateAnswers(t *testing.T) {
 	}
 }
 
+// One node whose answers are late by a question, or by two, is one owner.
+func TestAnswersLateByAQuestion(t *testing.T) {
+	const base = time.Second
+	late := func(at time.Duration) []record.MAC {
+		switch at {
+		case 990 * ms, 500 * ms, 505 * ms:
+			return nil
+		case 995 * ms:
+			return []record.MAC{amber, amber}
+		case 510 * ms:
+			return []record.MAC{amber, amber, amber}
+		}
+		return []record.MAC{amber}
+	}
+	a := Analyse(play(time.Second, late, always), Span{base, base + time.Second}, Options{Period: period, VIPs: 1}).Addresses[0]
+	if a.Still || a.Duplicate > 0 || a.Takeover >= 0 || a.After != amber {
+		t.Errorf("%+v", a)
+	}
+	l := NewLive(1, period)
+	for _, r := range play(time.Second+period, late, always) {
+		l.Add(r)
+		if got := l.Owners(0); len(got) > 1 {
+			t.Fatalf("owners at %v: %v", r.At-base, got)
+		}
+	}
+}
+
 func TestBlindness(t *testing.T) {
 	windows := func(at ...time.Duration) (list []record.Record) {
 		for _, d := range at {

@@ -24,6 +24,7 @@ type Live struct {
 
 type liveVIP struct {
 	answers []record.MAC // in the present window
+	before  []record.MAC // in the one before
 	owners  []record.MAC // of the last whole windows
 	since   time.Duration
 	missed  int
@@ -48,8 +49,11 @@ func (l *Live) Add(r record.Record) {
 		}
 		l.now = r.At
 	case record.Owner:
-		if r.VIP < len(l.vips) {
-			l.vips[r.VIP].answers = append(l.vips[r.VIP].answers, r.MAC)
+		if r.VIP >= len(l.vips) {
+			break
+		}
+		if v := &l.vips[r.VIP]; !late(v.answers, v.before, r.MAC) {
+			v.answers = append(v.answers, r.MAC)
 		}
 	case record.Echo:
 		if r.VIP < len(l.vips) {
@@ -84,7 +88,7 @@ func (v *liveVIP) turn(began, at time.Duration) {
 	if at-began > lapse {
 		v.since = at // whatever was in between, nobody saw it
 	}
-	v.answers = v.answers[:0]
+	v.before, v.answers = v.answers, v.before[:0]
 }
 
 // Now is the time of the last probe.

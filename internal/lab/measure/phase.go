@@ -195,6 +195,12 @@ type look struct {
 	held    bool // nobody knows when it was asked, so that silence says nothing
 }
 
+// late says whether an answer is to the question before, which has none: nodes with
+// the same virtual MAC both answer each time.
+func late(now, before []record.MAC, m record.MAC) bool {
+	return slices.Contains(now, m) && !slices.Contains(before, m)
+}
+
 // looks gives those before the end of a phase. Each lasts until the next, or
 // for two periods: where the prober slept, nobody is known.
 func looks(records []record.Record, vip int, s Span, o Options) (list []look) {
@@ -208,7 +214,7 @@ func looks(records []record.Record, vip int, s Span, o Options) (list []look) {
 		case r.Kind != record.Owner || r.VIP != vip || n < 0:
 		case r.At-list[n].From > o.Period || list[n].From < s.From && r.At >= s.From:
 			list = append(list, look{Span: Span{From: r.At}, answers: []record.MAC{r.MAC}})
-		default:
+		case n == 0 || !late(list[n].answers, list[n-1].answers, r.MAC):
 			list[n].answers = append(list[n].answers, r.MAC)
 		}
 	}
