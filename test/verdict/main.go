@@ -4,10 +4,11 @@
 // failure too: it is for machines where everything that a test may need is
 // there.
 //
-// With -again FILE tests of the packages below -real that failed are written
-// there, "package test" a line, for another run; the exit code is 3 when nothing
-// else failed. They compare programs in real time, and a machine can be in the
-// way of that once. A data race is no matter of time.
+// With -again FILE tests of the packages that begin with one of -real (a,b,...) and
+// that failed are written there, "package test" a line, for another run; the exit
+// code is 3 when nothing else failed. They are in real time beside other programs
+// or the kernel, and a machine can be in the way of that once. A data race is no
+// matter of time.
 //
 // With -notes FILE what became of failed tests, and of all tests of a further
 // -attempt, is added to that file. -sum FILE reads no events, but such a file,
@@ -57,7 +58,7 @@ func newJudge(out io.Writer, attempt int) *judge {
 func main() {
 	noskip := flag.Bool("noskip", false, "a skipped test is a failure")
 	again := flag.String("again", "", "a `file` for the tests that should be run again")
-	real := flag.String("real", "evenkeel/test/", "the packages whose tests may be run again")
+	real := flag.String("real", "evenkeel/test/", "beginnings of the `packages` whose tests may be run again")
 	notes := flag.String("notes", "", "a `file` that what failed is added to")
 	attempt := flag.Int("attempt", 1, "which run of these tests this is")
 	sum := flag.String("sum", "", "print what the notes in this `file` come to")
@@ -105,7 +106,7 @@ func (j *judge) again(real string) (list []string) {
 	named := map[string]bool{}
 	for _, f := range j.failed {
 		name, test, _ := strings.Cut(f, " ")
-		if !strings.HasPrefix(name, real) {
+		if !slices.ContainsFunc(strings.Split(real, ","), func(prefix string) bool { return strings.HasPrefix(name, prefix) }) {
 			return nil
 		}
 		if test != "" && !strings.Contains(test, "/") {

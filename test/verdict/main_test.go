@@ -55,6 +55,7 @@ func TestAgain(t *testing.T) {
 	}{
 		{"a test in real time", []string{"real/x TestA/sub", "real/x TestA", "real/x"}, "real/x TestA"},
 		{"two packages", []string{"real/x TestA", "real/x", "real/y TestB", "real/y"}, "real/x TestA,real/y TestB"},
+		{"in both", []string{"real/x TestA", "real/x", "timed TestB", "timed"}, "real/x TestA,timed TestB"},
 		{"another test too", []string{"real/x TestA", "real/x", "y TestB", "y"}, ""},
 		{"a crash", []string{"real/x"}, ""},
 		{"a crash beside it", []string{"real/x TestA", "real/x", "real/y"}, ""},
@@ -62,7 +63,7 @@ func TestAgain(t *testing.T) {
 		{"a data race", []string{"real/x TestA", "real/x", race}, ""},
 	} {
 		j := &judge{failed: c.failed, races: slices.Contains(c.failed, race)}
-		if got := strings.Join(j.again("real/"), ","); got != c.want {
+		if got := strings.Join(j.again("real/,timed"), ","); got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
 	}
