@@ -43,6 +43,7 @@ type judge struct {
 	failed  []string
 	skipped []string
 	races   bool
+	silent  map[string]bool // packages that failed without a word: somebody ended them
 	notes   []note
 }
 
@@ -52,7 +53,7 @@ type duration struct {
 }
 
 func newJudge(out io.Writer, attempt int) *judge {
-	return &judge{out: out, attempt: attempt, said: map[string][]string{}, tests: map[string]int{}}
+	return &judge{out: out, attempt: attempt, said: map[string][]string{}, tests: map[string]int{}, silent: map[string]bool{}}
 }
 
 func main() {
@@ -115,7 +116,12 @@ func (j *judge) again(real string) (list []string) {
 		}
 	}
 	for _, f := range j.failed {
-		if name, _, _ := strings.Cut(f, " "); !named[name] {
+		name, test, _ := strings.Cut(f, " ")
+		switch {
+		case named[name]:
+		case test == "" && j.silent[name]:
+			list = append(list, name+" .*")
+		default:
 			return nil // it did not build, or crashed
 		}
 	}
@@ -154,6 +160,9 @@ func (j *judge) event(e event) {
 	case "pass":
 		if e.Test == "" {
 			fmt.Fprintf(j.out, "ok    %6.1fs %5d tests  %s\n", e.Elapsed, j.tests[e.Package], e.Package)
+			if j.attempt > 1 {
+				j.note(e, nil)
+			}
 		} else if !strings.Contains(e.Test, "/") {
 			j.tests[e.Package]++
 			j.took = append(j.took, duration{key, e.Elapsed})
@@ -179,6 +188,9 @@ func (j *judge) event(e event) {
 			j.took = append(j.took, duration{key, e.Elapsed})
 		}
 		j.note(e, append(j.said[e.FailedBuild], j.said[key]...))
+		if n := len(j.notes); e.Test == "" && e.FailedBuild == "" && n > 0 && len(j.notes[n-1].Said) == 0 {
+			j.silent[e.Package] = true
+		}
 		delete(j.said, key)
 	}
 }

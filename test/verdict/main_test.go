@@ -58,11 +58,12 @@ func TestAgain(t *testing.T) {
 		{"in both", []string{"real/x TestA", "real/x", "timed TestB", "timed"}, "real/x TestA,timed TestB"},
 		{"another test too", []string{"real/x TestA", "real/x", "y TestB", "y"}, ""},
 		{"a crash", []string{"real/x"}, ""},
+		{"ended without a word", []string{"real/silent"}, "real/silent .*"},
 		{"a crash beside it", []string{"real/x TestA", "real/x", "real/y"}, ""},
 		{"nothing", nil, ""},
 		{"a data race", []string{"real/x TestA", "real/x", race}, ""},
 	} {
-		j := &judge{failed: c.failed, races: slices.Contains(c.failed, race)}
+		j := &judge{failed: c.failed, silent: map[string]bool{"real/silent": true}, races: slices.Contains(c.failed, race)}
 		if got := strings.Join(j.again("real/,timed"), ","); got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
