@@ -188,7 +188,8 @@ func (j *judge) event(e event) {
 			j.took = append(j.took, duration{key, e.Elapsed})
 		}
 		j.note(e, append(j.said[e.FailedBuild], j.said[key]...))
-		if n := len(j.notes); e.Test == "" && e.FailedBuild == "" && n > 0 && len(j.notes[n-1].Said) == 0 {
+		last := j.notes[len(j.notes)-1]
+		if e.Test == "" && e.FailedBuild == "" && !slices.ContainsFunc(last.Said, func(l string) bool { return !strings.HasPrefix(l, "exit status ") }) {
 			j.silent[e.Package] = true
 		}
 		delete(j.said, key)
