@@ -143,8 +143,9 @@ func (o *syslogOutput) write(ctx context.Context, b []byte) error {
 		if until, ok := ctx.Deadline(); ok {
 			o.conn.SetWriteDeadline(until)
 		}
-		stop := context.AfterFunc(ctx, func() { o.conn.SetWriteDeadline(time.Unix(1, 0)) })
-		_, err := o.conn.Write(b)
+		conn := o.conn // it may be closed and forgotten before the other goroutine runs
+		stop := context.AfterFunc(ctx, func() { conn.SetWriteDeadline(time.Unix(1, 0)) })
+		_, err := conn.Write(b)
 		stop()
 		if err == nil {
 			return nil
