@@ -22,6 +22,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -179,6 +180,9 @@ func (j *judge) event(e event) {
 	case "fail":
 		name := strings.TrimSpace(key)
 		j.failed = append(j.failed, name)
+		if e.Test == "" {
+			j.said[key] = append(j.unfinished(e.Package), j.said[key]...)
+		}
 		fmt.Fprintf(j.out, "FAIL  %6.1fs              %s\n", e.Elapsed, name)
 		for _, line := range j.said[key] {
 			io.WriteString(j.out, "      "+line)
@@ -194,6 +198,17 @@ func (j *judge) event(e event) {
 		}
 		delete(j.said, key)
 	}
+}
+
+// unfinished is what tests of a package said that never ended: it crashed in them.
+func (j *judge) unfinished(pkg string) (said []string) {
+	for _, key := range slices.Sorted(maps.Keys(j.said)) {
+		if name, test, _ := strings.Cut(key, " "); name == pkg && test != "" {
+			said = append(said, j.said[key]...)
+			delete(j.said, key)
+		}
+	}
+	return said
 }
 
 // reason is the first thing that a skipped test said itself.

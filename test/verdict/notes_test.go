@@ -170,6 +170,15 @@ func TestRaceAndDuration(t *testing.T) {
 	if list := j.again("evenkeel/test/"); list != nil {
 		t.Errorf("a data race may be run again: %q", list)
 	}
+	// Also of a test that never ended, as its package crashed.
+	j, r = newJudge(&strings.Builder{}, 1), run{}
+	r.says("evenkeel/test/x", "TestA", "WARNING: DATA RACE").ends("fail", "evenkeel/test/x", "")
+	if err := j.read(&r.b); err != nil {
+		t.Fatal(err)
+	}
+	if list := j.again("evenkeel/test/"); list != nil || !j.races || len(j.silent) > 0 {
+		t.Errorf("a crash may be run again: %q, race %v, silent %v", list, j.races, j.silent)
+	}
 	var out strings.Builder
 	j = newJudge(&out, 1)
 	for name, seconds := range map[string]float64{"TestShort": 9, "TestLong": 70.5, "TestLonger": 80} {
